@@ -1,0 +1,75 @@
+"""One grammar for every error that husimix raises at its public boundary.
+
+"Argument `rate` must be non-negative, but got -0.3." followed by the likely fix. The functions here are
+the only place that knows the grammar; the checks themselves stay beside the code that they protect.
+"""
+
+import difflib
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+import numpy as np
+
+__all__ = [
+    "HusimixWarning",
+    "argument_error",
+    "check_choice",
+    "check_integer",
+    "check_number",
+    "nearest_name",
+]
+
+
+class HusimixWarning(UserWarning):
+    """A run ended early or a result needs care; the text says what to do."""
+
+
+def argument_error(name: str, must: str, got: object, fix: str = "") -> ValueError:
+    """The error "Argument `name` must `must`, but got `got`. `fix`" as an exception to raise."""
+    shown = " ".join(str(got).split())
+    shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    sentence = f"Argument `{name}` must {must}, but got {shown}."
+    return ValueError(f"{sentence} {fix}" if fix else sentence)
+
+
+def nearest_name(name: object, known: Iterable[str]) -> str:
+    """The sentence "Did you mean `...`?" for a misspelt name, or "Known: ..." if none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f"Did you mean `{near[0]}`?" if near else f"Known: {', '.join(names)}."
+
+
+def check_integer(name: str, value: object, minimum: int | None = None, fix: str = "") -> int:
+    """`value` as an int, refused unless it is an integer of at least `minimum`."""
+    must = "be an integer" if minimum is None else f"be an integer of at least {minimum}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise argument_error(name, must, repr(value), fix)
+    if minimum is not None and value < minimum:
+        raise argument_error(name, must, value, fix)
+    return int(value)
+
+
+def check_number(
+    name: str, value: object, minimum: float | None = None, above: float | None = None, fix: str = ""
+) -> float:
+    """`value` as a float, refused unless it is real, finite, at least `minimum` and greater than `above`."""
+    must = "be a finite real number"
+    if minimum is not None:
+        must = "be finite and non-negative" if minimum == 0 else f"be finite and at least {minimum:g}"
+    if above is not None:
+        must = "be finite and positive" if above == 0 else f"be finite and greater than {above:g}"
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(value):
+        raise argument_error(name, must, repr(value), fix)
+    if (minimum is not None and value < minimum) or (above is not None and value <= above):
+        raise argument_error(name, must, value, fix)
+    return float(value)
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> str:
+    """`value`, refused with the nearest known name unless it is one of `known`."""
+    names = list(known)
+    if not isinstance(value, str) or value not in names:
+        raise argument_error(
+            name, f"be one of {', '.join(names)}", repr(value), nearest_name(value, names)
+        )
+    return value

@@ -1,0 +1,113 @@
+"""Symmetry groups of a model as arrays of site permutations, and the check that a model obeys one.
+
+A permutation p moves site i to p[i]. The average of a state over the group is what one mixture component
+stands for when a group is in use (docs/theory.md, eq. 13).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sympy.combinatorics import Permutation, PermutationGroup
+
+from husimix._errors import argument_error, check_integer
+from husimix.physics.lattice import Lattice
+from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.operators import Operator
+
+__all__ = ["SymmetryGroup", "broken_term"]
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetryGroup:
+    """A finite group of site permutations.
+
+    Attributes:
+        permutations: (G, N) int; element g moves site i to permutations[g, i]. Element 0 is the identity.
+        sources: (G, N) int; the inverse permutations, so that site j receives what was at sources[g, j].
+    """
+
+    permutations: np.ndarray
+    sources: np.ndarray
+
+    @classmethod
+    def identity(cls, n_sites: int) -> "SymmetryGroup":
+        """The group of one element: no symmetry is used."""
+        return cls._from_elements(np.arange(check_integer("n_sites", n_sites, 1))[None])
+
+    @classmethod
+    def translations(cls, lattice: Lattice) -> "SymmetryGroup":
+        """All translations along the periodic directions of a lattice."""
+        return cls._from_elements(lattice.translations())
+
+    @classmethod
+    def generated(cls, generators: np.ndarray) -> "SymmetryGroup":
+        """The smallest group that contains the given permutations.
+
+        Args:
+            generators: (M, N) int, rows p with p[i] the site to which site i moves.
+
+        Returns:
+            The group with all its elements.
+
+        Raises:
+            ValueError: if a row is not a permutation of 0 ... N - 1.
+        """
+        rows = np.atleast_2d(np.asarray(generators))
+        for row in rows:
+            if row.dtype.kind not in "iu" or not np.array_equal(np.sort(row), np.arange(rows.shape[1])):
+                raise argument_error("generators", f"be permutations of 0 ... {rows.shape[1] - 1}", row)
+        group = PermutationGroup([Permutation([int(i) for i in row]) for row in rows])
+        elements = np.array([element.array_form for element in group.elements])
+        return cls._from_elements(elements[np.lexsort(elements.T[::-1])])
+
+    @classmethod
+    def _from_elements(cls, permutations: np.ndarray) -> "SymmetryGroup":
+        return cls(permutations.astype(np.int32), np.argsort(permutations, axis=1).astype(np.int32))
+
+    @property
+    def order(self) -> int:
+        """G, the number of elements."""
+        return len(self.permutations)
+
+    @property
+    def n_sites(self) -> int:
+        """N, the number of sites."""
+        return self.permutations.shape[1]
+
+    def __repr__(self) -> str:
+        return f"SymmetryGroup(order {self.order}, {self.n_sites} sites)"
+
+
+def broken_term(model: Lindbladian, permutation: np.ndarray) -> str | None:
+    """The first term of a model that a site permutation does not leave in place.
+
+    Dissipators are compared as the channels that they are: by γ L ⊗ L†, so that a permutation may exchange
+    equal channels.
+
+    Args:
+        model: the Lindbladian.
+        permutation: (N,) int, site i moves to permutation[i].
+
+    Returns:
+        The term as text, or None if the model is symmetric.
+    """
+    moved = model.hamiltonian.permuted(permutation)
+    difference = moved - model.hamiltonian
+    scale = max((abs(f) for f in model.hamiltonian.terms.values()), default=0.0)
+    for product, f in difference.terms.items():
+        if abs(f) > 1e-12 * scale:
+            return repr(Operator({product: model.hamiltonian.terms.get(product, 0.0) or f}, model.basis))
+    here = [_channel_key(c.operator, c.rate) for c in model.dissipators if c.rate > 0]
+    there = {_channel_key(c.operator.permuted(permutation), c.rate) for c in model.dissipators if c.rate > 0}
+    for channel, key in zip((c for c in model.dissipators if c.rate > 0), here, strict=True):
+        if key not in there:
+            return repr(channel)
+    return None
+
+
+def _channel_key(jump: Operator, rate: float) -> tuple[object, ...]:
+    """A value that is equal for two channels whose γ L ⊗ L† are equal, up to rounding."""
+    terms = sorted(jump.terms.items())
+    first = terms[0][1] if terms else 1.0
+    phase = first / abs(first)
+    return tuple((p, complex(np.round(np.sqrt(rate) * f / phase, 10))) for p, f in terms)
