@@ -333,10 +333,9 @@ def _count(number: int, noun: str) -> str:
 def _check_periodic(periodic: object, n_directions: int) -> tuple[bool, ...]:
     if isinstance(periodic, bool | np.bool_):
         return (bool(periodic),) * n_directions
-    if isinstance(periodic, Sequence | np.ndarray) and len(periodic) == n_directions:
-        flags = list(periodic)
-        if all(isinstance(flag, bool | np.bool_) for flag in flags):
-            return tuple(bool(flag) for flag in flags)
+    flags = tuple(periodic) if isinstance(periodic, Sequence) else ()
+    if len(flags) == n_directions and all(isinstance(flag, bool | np.bool_) for flag in flags):
+        return tuple(map(bool, flags))
     must = f"be a bool or a sequence of {_count(n_directions, 'bool')}, one per direction"
     raise argument_error("periodic", must, repr(periodic))
 
@@ -384,7 +383,7 @@ def _described_graph(edges: object, positions: object) -> nx.Graph:
     return _graph(edges, positions)
 
 
-def _graph(edges: Sequence[Sequence[int]], positions: Sequence[Sequence[float]]) -> nx.Graph:
+def _graph(edges: Sequence[tuple[int, int]], positions: Sequence[Sequence[float]]) -> nx.Graph:
     graph = nx.Graph()
     graph.add_nodes_from((site, {"pos": position}) for site, position in enumerate(positions))
     graph.add_edges_from(edges)

@@ -4,8 +4,9 @@ A permutation p moves site i to p[i]. The average of a state over the group is w
 stands for when a group is in use (docs/theory.md, eq. 13).
 """
 
-from dataclasses import dataclass
+from collections import Counter
 
+import equinox as eqx
 import numpy as np
 from sympy.combinatorics import Permutation, PermutationGroup
 
@@ -17,8 +18,7 @@ from husimix.physics.operators import Operator
 __all__ = ["SymmetryGroup", "broken_term"]
 
 
-@dataclass(frozen=True, eq=False)
-class SymmetryGroup:
+class SymmetryGroup(eqx.Module):
     """A finite group of site permutations.
 
     Attributes:
@@ -97,10 +97,11 @@ def broken_term(model: Lindbladian, permutation: np.ndarray) -> str | None:
     for product, f in difference.terms.items():
         if abs(f) > 1e-12 * scale:
             return repr(Operator({product: model.hamiltonian.terms.get(product, 0.0) or f}, model.basis))
-    here = [_channel_key(c.operator, c.rate) for c in model.dissipators if c.rate > 0]
-    there = {_channel_key(c.operator.permuted(permutation), c.rate) for c in model.dissipators if c.rate > 0}
-    for channel, key in zip((c for c in model.dissipators if c.rate > 0), here, strict=True):
-        if key not in there:
+    channels = [c for c in model.dissipators if c.rate > 0]
+    here = Counter(_channel_key(c.operator, c.rate) for c in channels)
+    there = Counter(_channel_key(c.operator.permuted(permutation), c.rate) for c in channels)
+    for channel in channels:
+        if there[_channel_key(channel.operator, channel.rate)] != here[_channel_key(channel.operator, channel.rate)]:
             return repr(channel)
     return None
 

@@ -1,0 +1,54 @@
+"""The metric on phase space: how much each tensor rank counts in the inner product of two states.
+
+⟨R, R'⟩ = Σ_a g_{a1} ... g_{aN} R_a R'_a with g_0 = 1 (docs/theory.md, eq. 3).
+"""
+
+from math import factorial
+
+import numpy as np
+
+from husimix._errors import argument_error, check_choice
+from husimix.physics.basis import SiteBasis
+
+__all__ = ["METRICS", "site_metric"]
+
+METRICS = ("husimi", "hilbert-schmidt")
+"""The metrics that have a name."""
+
+
+def site_metric(metric: str | float | np.ndarray, basis: SiteBasis) -> np.ndarray:
+    """The metric weights g_a of one site.
+
+    "husimi" is ∫QQ' dΩ of the Husimi functions, g_l = (2S+1) ((2S)!)² / ((2S-l)! (2S+l+1)!) on rank l:
+    (1, 1/3, 1/3, 1/3) for spin ½. "hilbert-schmidt" is Tr ρρ' up to a constant, g = 1.
+
+    Args:
+        metric: a name, or one number for all ranks l >= 1, or one number for each rank l = 1 ... 2S.
+        basis: the site's operator basis.
+
+    Returns:
+        (D,) float, g_0 = 1 first.
+
+    Raises:
+        ValueError: for an unknown name, a wrong number of weights, or weights that are not positive.
+    """
+    two_s = basis.dimension - 1
+    if isinstance(metric, str):
+        if check_choice("metric", metric, METRICS) == "hilbert-schmidt":
+            by_rank = np.ones(two_s + 1)
+        else:
+            by_rank = np.array([_husimi_weight(two_s, rank) for rank in range(two_s + 1)])
+        return by_rank[basis.ranks]
+    given = np.asarray(metric)
+    if given.dtype.kind not in "fiu" or given.ndim > 1:
+        raise argument_error("metric", f"be one of {', '.join(METRICS)}, or weights by rank", repr(metric))
+    weights = np.broadcast_to(given, (two_s,)) if given.size == 1 else given
+    if weights.shape != (two_s,):
+        raise argument_error("metric", f"hold {two_s} weights, one for each rank l >= 1", f"shape {given.shape}")
+    if not (np.isfinite(weights).all() and (weights > 0).all()):
+        raise argument_error("metric", "have finite and positive weights", weights)
+    return np.concatenate([[1.0], weights])[basis.ranks]
+
+
+def _husimi_weight(two_s: int, rank: int) -> float:
+    return (two_s + 1) * factorial(two_s) ** 2 / (factorial(two_s - rank) * factorial(two_s + rank + 1))

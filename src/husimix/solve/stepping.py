@@ -1,0 +1,244 @@
+"""Amount: how far to step. Adaptive explicit steps of diffrax in a host-side loop over compiled chunks.
+
+The host regains control after every few steps, which makes progress, interruption, saving and stopping one
+mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from optimistix import rms_norm
+
+from husimix.solve.tdvp import Motion, Point, VelocityReport
+
+__all__ = ["Progress", "Status", "StepControl", "StepRecord", "evolve"]
+
+# Attempted steps between two looks of the host.
+_CHUNK = 8
+# A step below this fraction of the whole time span counts as collapsed.
+_COLLAPSE = 1e-9
+
+
+class Status(enum.Enum):
+    """How a run ended; the text of each member is the remedy."""
+
+    COMPLETED = "The run reached its last save time."
+    STEP_COLLAPSE = (
+        "The step size collapsed: the motion became too violent for the tolerance. Raise the damping of the metric "
+        "solver tenfold, or change the seed or the number of components."
+    )
+    NON_FINITE = (
+        "The velocity became infinite or undefined. Raise the damping of the metric solver, or use SpectralCutoff."
+    )
+    MAX_STEPS = "The run used up `max_steps`. Raise max_steps, loosen rtol and atol, or raise the damping."
+    INTERRUPTED = "The run was interrupted; everything up to the last save time is kept."
+
+
+class StepControl(NamedTuple):
+    """How far to step.
+
+    Attributes:
+        solver: an explicit diffrax solver with an error estimate.
+        rtol, atol: tolerances on weights and coordinates per step, in the RMS norm.
+        max_steps: attempted steps after which a run gives up.
+    """
+
+    solver: diffrax.AbstractSolver
+    rtol: float | Float[Array, ""]
+    atol: float | Float[Array, ""]
+    max_steps: int
+
+
+class StepRecord(NamedTuple):
+    """What the loop tells about the time since the previous record.
+
+    Attributes:
+        accepted, rejected: steps so far.
+        step_size: the last accepted step.
+        report: time averages of the velocity report since the previous save time; nan at the first.
+    """
+
+    accepted: int
+    rejected: int
+    step_size: float
+    report: VelocityReport
+
+
+Record = Callable[[float, Point, StepRecord], None]
+Progress = Callable[[float, StepRecord], None]
+
+
+class _Moving(NamedTuple):
+    """The integrated quantities: the point, and the time integrals of the velocity report.
+
+    Integrating the report costs nothing beside the velocity that the solver asks for anyway. The integrals take
+    no part in the error control.
+    """
+
+    point: Point
+    integrals: VelocityReport
+
+
+class _Carry(NamedTuple):
+    """The state of the loop between two steps."""
+
+    t: Float[Array, ""]
+    t_next: Float[Array, ""]
+    moving: _Moving
+    solver_state: Any
+    controller_state: Any
+    interpolation: Any
+    accepted: Int[Array, ""]
+    rejected: Int[Array, ""]
+    step_size: Float[Array, ""]
+    collapsed: Bool[Array, ""]
+
+
+def evolve(
+    motion: Motion, start: Point, times: np.ndarray, control: StepControl, record: Record, progress: Progress
+) -> tuple[Status, float, Point]:
+    """Integrate the motion and record the point at each time.
+
+    Args:
+        motion: the equations.
+        start: the point at times[0].
+        times: (T,) increasing.
+        control: how far to step.
+        record: called with (time, point, step record) at each time that is reached.
+        progress: called with (current time, step record) after each chunk.
+
+    Returns:
+        How the run ended, and the last time and point that it reached.
+    """
+    # Python floats would be compile-time constants of the jitted functions below.
+    instants = [jnp.asarray(t, dtype=float) for t in times]
+    control = control._replace(rtol=jnp.asarray(control.rtol), atol=jnp.asarray(control.atol))
+    carry = _start(motion, start, instants[0], instants[-1], control)
+    point, integrals, t_saved = start, carry.moving.integrals, instants[0]
+    try:
+        record(float(t_saved), start, _step_record(carry, integrals, integrals, 0.0))
+        for t in instants[1:]:
+            while carry.t < t:
+                if carry.accepted + carry.rejected >= control.max_steps:
+                    return Status.MAX_STEPS, float(carry.t), carry.moving.point
+                carry = _advance(carry, motion, t, instants[-1], control)
+                if carry.collapsed:
+                    return _why_collapsed(carry, motion), float(carry.t), carry.moving.point
+                progress(float(carry.t), _step_record(carry, integrals, integrals, 0.0))
+            point, reached = _interpolate(carry, t, motion, control)
+            record(float(t), point, _step_record(carry, reached, integrals, float(t - t_saved)))
+            integrals, t_saved = reached, t
+    except KeyboardInterrupt:
+        return Status.INTERRUPTED, float(carry.t), carry.moving.point
+    return Status.COMPLETED, float(times[-1]), point
+
+
+def _field(t: Array, moving: _Moving, motion: Motion) -> _Moving:
+    return _Moving(*motion.velocity(moving.point))
+
+
+_TERM = diffrax.ODETerm(_field)
+
+
+def _controller(control: StepControl) -> diffrax.PIDController:
+    def norm(error: _Moving) -> Array:
+        return rms_norm(error.point)
+
+    return diffrax.PIDController(rtol=control.rtol, atol=control.atol, norm=norm)
+
+
+@eqx.filter_jit
+def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepControl) -> _Carry:
+    zero = jnp.zeros(())
+    report = jax.tree.map(lambda _: zero, eqx.filter_eval_shape(motion.velocity, start)[1])
+    moving = _Moving(start, report)
+    # A first step of 1e-3 of the span costs a few steps while it grows, less than asking for two more
+    # velocities (and their compilation) to choose it.
+    first = t0 + 1e-3 * (t_end - t0)
+    controller, solver = _controller(control), control.solver
+    t_next, controller_state = controller.init(
+        _TERM, t0, first, moving, first - t0, motion, solver.func, solver.error_order(_TERM)
+    )
+    solver_state = jax.tree.map(jnp.asarray, solver.init(_TERM, t0, t_next, moving, motion))
+    taken = eqx.filter_eval_shape(solver.step, _TERM, t0, t_next, moving, motion, solver_state, False)
+    interpolation = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken[2])
+    none = jnp.zeros((), dtype=int)
+    return _Carry(
+        t0, t_next, moving, solver_state, controller_state, interpolation, none, none, zero, jnp.zeros((), dtype=bool)
+    )
+
+
+@eqx.filter_jit
+def _advance(carry: _Carry, motion: Motion, t_goal: Array, t_end: Array, control: StepControl) -> _Carry:
+    """Up to `_CHUNK` attempted steps, or until the goal is passed, or until the step collapses."""
+    controller, solver = _controller(control), control.solver
+    attempts_before = carry.accepted + carry.rejected
+    smallest = _COLLAPSE * t_end
+
+    def unfinished(c: _Carry) -> Bool[Array, ""]:
+        attempts = c.accepted + c.rejected - attempts_before
+        return (c.t < t_goal) & (attempts < _CHUNK) & ~c.collapsed
+
+    def step(c: _Carry) -> _Carry:
+        # The end of the run is met exactly; a step that would leave a sliver before it is stretched to it.
+        t1 = jnp.where(c.t_next > t_end - smallest, t_end, c.t_next)
+        y1, error, interpolation, solver_state, _ = solver.step(
+            _TERM, c.t, t1, c.moving, motion, c.solver_state, made_jump=False
+        )
+        finite = jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(y1.point)]))
+        error = jax.tree.map(lambda e: jnp.where(finite, e, 1e30), error)
+        keep, t, t_next, _, controller_state, _ = controller.adapt_step_size(
+            c.t, t1, c.moving, y1, motion, error, solver.error_order(_TERM), c.controller_state
+        )
+
+        def choose(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
+
+        return _Carry(
+            t=t,
+            t_next=t_next,
+            moving=choose(y1, c.moving),
+            solver_state=choose(solver_state, c.solver_state),
+            controller_state=controller_state,
+            interpolation=choose(interpolation, c.interpolation),
+            accepted=c.accepted + keep,
+            rejected=c.rejected + ~keep,
+            step_size=jnp.where(keep, t1 - c.t, c.step_size),
+            collapsed=t_next - t < smallest,
+        )
+
+    return jax.lax.while_loop(unfinished, step, carry)
+
+
+@eqx.filter_jit
+def _interpolate(carry: _Carry, t: Array, motion: Motion, control: StepControl) -> tuple[Point, VelocityReport]:
+    """The state at a time inside the last accepted step."""
+    path = control.solver.interpolation_cls(t0=carry.t - carry.step_size, t1=carry.t, **carry.interpolation)
+    moving = path.evaluate(t)
+    point = Point(moving.point.weights, motion.manifold.restored(moving.point.coordinates))
+    return point, moving.integrals
+
+
+@eqx.filter_jit
+def _is_finite_velocity(motion: Motion, point: Point) -> Bool[Array, ""]:
+    rates, _ = motion.velocity(point)
+    return jnp.all(jnp.isfinite(rates.weights)) & jnp.all(jnp.isfinite(rates.coordinates))
+
+
+def _why_collapsed(carry: _Carry, motion: Motion) -> Status:
+    return Status.STEP_COLLAPSE if _is_finite_velocity(motion, carry.moving.point) else Status.NON_FINITE
+
+
+def _step_record(carry: _Carry, now: VelocityReport, before: VelocityReport, elapsed: float) -> StepRecord:
+    def mean(a: Array, b: Array) -> Array:
+        return (a - b) / elapsed if elapsed > 0 else jnp.asarray(jnp.nan)
+
+    report = jax.tree.map(mean, now, before)
+    return StepRecord(int(carry.accepted), int(carry.rejected), float(carry.step_size), report)

@@ -1,0 +1,86 @@
+"""The velocity of a mixture: Dirac-Frenkel's S θ̇ = F with the trace kept exactly.
+
+The projection of 𝓛R on the tangent space, (S + damping) θ̇ = F - μ e, with the multiplier μ such that
+e·θ̇ = Σ_k ċ_k = 0 (docs/theory.md, eqs. 12 and 17).
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from husimix.phasespace import kernels
+from husimix.phasespace.manifolds import AbstractManifold
+from husimix.physics.products import SumOfProducts
+from husimix.physics.symmetry import SymmetryGroup
+from husimix.solve.metric_solvers import AbstractMetricSolver, MetricReport
+
+__all__ = ["Motion", "Point", "VelocityReport"]
+
+
+class Point(NamedTuple):
+    """What moves: weights (K,) and coordinates (K, N, A). Also used for their rates of change."""
+
+    weights: Float[Array, " component"]
+    coordinates: Float[Array, "component site coordinate"]
+
+
+class VelocityReport(NamedTuple):
+    """How well one velocity solves the equations.
+
+    Attributes:
+        metric: what the metric solver reports.
+        residual: ‖S θ̇ - F + μ e‖ / ‖F‖, the part of the force that damping left out.
+    """
+
+    metric: MetricReport
+    residual: Float[Array, ""]
+
+
+class Motion(eqx.Module):
+    """Everything that the velocity depends on beside the point itself.
+
+    Attributes:
+        generator: 𝓛 as a sum of products.
+        g: (D,) metric weights of a site.
+        group: the symmetry group that components are averaged over.
+        manifold: where the components live.
+        solver: how S is inverted.
+        memory_limit: bytes that one chunk of pairs may take.
+    """
+
+    generator: SumOfProducts
+    g: Float[Array, " operator"]
+    group: SymmetryGroup
+    manifold: AbstractManifold
+    solver: AbstractMetricSolver
+    memory_limit: int = eqx.field(static=True)
+
+    def frame(self, point: Point) -> kernels.Frame:
+        """Vectors and tangents at a point."""
+        vectors = self.manifold.vectors(point.coordinates)
+        return kernels.Frame(point.weights, vectors, self.manifold.tangents(point.coordinates))
+
+    def velocity(self, point: Point) -> tuple[Point, VelocityReport]:
+        """dθ/dt at a point, in coordinates, with a report.
+
+        Cost: the pair kernels, plus P³/3 operations for the solution, P = K (1 + N p).
+        """
+        frame = self.frame(point)
+        scale = kernels.log_norm(frame.vectors, self.g)
+        gram, force = kernels.gram_and_force(frame, self.g, self.group, self.generator, scale, self.memory_limit)
+        n_components = len(point.weights)
+        trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
+        columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
+        multiplier = jnp.dot(trace, columns[:, 0]) / jnp.dot(trace, columns[:, 1])
+        motion = columns[:, 0] - multiplier * columns[:, 1]
+        missed = gram @ motion - force + multiplier * trace
+        residual = jnp.linalg.norm(missed) / jnp.maximum(jnp.linalg.norm(force), 1e-300)
+        rates = motion.reshape(n_components, -1)
+        # What rounding leaves of Σ ċ_k is spread evenly, so that the trace does not drift over many steps.
+        weights = rates[:, 0] - jnp.mean(rates[:, 0])
+        parameters = rates[:, 1:].reshape(n_components, -1, self.manifold.n_parameters)
+        return Point(weights, self.manifold.displacement(point.coordinates, parameters)), VelocityReport(
+            metric, residual
+        )
