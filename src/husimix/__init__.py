@@ -1,0 +1,37 @@
+"""husimix: open quantum spin lattices far beyond exact diagonalisation, without sampling.
+
+Lindblad dynamics of interacting spins by the variational phase-space method of arXiv:2604.01165: the state is a
+signed mixture of product states, moved by the Dirac-Frenkel principle, every overlap in closed form.
+Importing husimix switches JAX to float64.
+"""
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+from husimix._errors import HusimixWarning as HusimixWarning  # noqa: E402
+from husimix._version import __version__ as __version__  # noqa: E402
+from husimix.phasespace.manifolds import Bloch as Bloch  # noqa: E402
+from husimix.phasespace.manifolds import Coherent as Coherent  # noqa: E402
+from husimix.phasespace.mixture import Mixture as Mixture  # noqa: E402
+from husimix.phasespace.mixture import product_state as product_state  # noqa: E402
+from husimix.physics import models as models  # noqa: E402
+from husimix.physics.lattice import Lattice as Lattice  # noqa: E402
+from husimix.physics.lindbladian import Dissipator as Dissipator  # noqa: E402
+from husimix.physics.lindbladian import Lindbladian as Lindbladian  # noqa: E402
+from husimix.physics.operators import Operator as Operator  # noqa: E402
+from husimix.physics.operators import operator_sum as operator_sum  # noqa: E402
+from husimix.physics.operators import pauli as pauli  # noqa: E402
+from husimix.physics.operators import sigmam as sigmam  # noqa: E402
+from husimix.physics.operators import sigmap as sigmap  # noqa: E402
+from husimix.physics.operators import sigmax as sigmax  # noqa: E402
+from husimix.physics.operators import sigmay as sigmay  # noqa: E402
+from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
+from husimix.physics.symmetry import SymmetryGroup as SymmetryGroup  # noqa: E402
+from husimix.solve.mesolve import TDVP as TDVP  # noqa: E402
+from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
+from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
+from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
+from husimix.solve.result import Result as Result  # noqa: E402
+from husimix.solve.result import load as load  # noqa: E402
+from husimix.solve.stepping import Status as Status  # noqa: E402

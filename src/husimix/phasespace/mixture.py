@@ -131,12 +131,20 @@ class Mixture(eqx.Module):
         coordinates = target.coordinates_of(np.asarray(self.vectors))
         return Mixture(self.weights, jnp.asarray(coordinates), target, self.group)
 
+    def expanded(self) -> "Mixture":
+        """The same state without a group: each component written out as its |G| images."""
+        images = self.coordinates[:, jnp.asarray(self.group.sources)]
+        weights = jnp.repeat(self.weights / self.group.order, self.group.order)
+        coordinates = images.reshape(-1, *self.coordinates.shape[1:])
+        return Mixture(weights, coordinates, self.manifold, SymmetryGroup.identity(self.n_sites))
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays that a file needs to hold; `from_arrays` is the way back."""
         return {
             "weights": np.asarray(self.weights),
             "coordinates": np.asarray(self.coordinates),
             "permutations": np.asarray(self.group.permutations),
+            "generators": np.asarray(self.group.generators),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,7 +155,7 @@ class Mixture(eqx.Module):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], kind: Mapping[str, Any]) -> "Mixture":
         """The mixture that `to_arrays` and `to_dict` described."""
         manifold = MANIFOLDS[kind["manifold"]](site_basis(kind["dimension"]))
-        group = SymmetryGroup._from_elements(np.asarray(arrays["permutations"]))
+        group = SymmetryGroup.of_elements(np.asarray(arrays["permutations"]), np.asarray(arrays["generators"]))
         return cls(jnp.asarray(arrays["weights"]), jnp.asarray(arrays["coordinates"]), manifold, group)
 
     def __repr__(self) -> str:

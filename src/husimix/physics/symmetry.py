@@ -4,6 +4,7 @@ A permutation p moves site i to p[i]. The average of a state over the group is w
 stands for when a group is in use (docs/theory.md, eq. 13).
 """
 
+import math
 from collections import Counter
 
 import equinox as eqx
@@ -24,20 +25,28 @@ class SymmetryGroup(eqx.Module):
     Attributes:
         permutations: (G, N) int; element g moves site i to permutations[g, i]. Element 0 is the identity.
         sources: (G, N) int; the inverse permutations, so that site j receives what was at sources[g, j].
+        generators: (M, N) int; permutations whose products are all elements, enough to test for symmetry.
     """
 
     permutations: np.ndarray
     sources: np.ndarray
+    generators: np.ndarray
 
     @classmethod
     def identity(cls, n_sites: int) -> "SymmetryGroup":
         """The group of one element: no symmetry is used."""
-        return cls._from_elements(np.arange(check_integer("n_sites", n_sites, 1))[None])
+        identity = np.arange(check_integer("n_sites", n_sites, 1))[None]
+        return cls.of_elements(identity, identity[:0])
 
     @classmethod
     def translations(cls, lattice: Lattice) -> "SymmetryGroup":
         """All translations along the periodic directions of a lattice."""
-        return cls._from_elements(lattice.translations())
+        elements = lattice.translations()
+        # The shifts come in row-major order, so that a step along one direction is one stride away.
+        lengths = [n if closed else 1 for n, closed in zip(lattice.shape, lattice.periodic, strict=True)]
+        strides = [math.prod(lengths[i + 1 :]) for i in range(len(lengths))]
+        steps = [stride for stride, length in zip(strides, lengths, strict=True) if length > 1]
+        return cls.of_elements(elements, elements[steps])
 
     @classmethod
     def generated(cls, generators: np.ndarray) -> "SymmetryGroup":
@@ -58,11 +67,13 @@ class SymmetryGroup(eqx.Module):
                 raise argument_error("generators", f"be permutations of 0 ... {rows.shape[1] - 1}", row)
         group = PermutationGroup([Permutation([int(i) for i in row]) for row in rows])
         elements = np.array([element.array_form for element in group.elements])
-        return cls._from_elements(elements[np.lexsort(elements.T[::-1])])
+        return cls.of_elements(elements[np.lexsort(elements.T[::-1])], rows)
 
     @classmethod
-    def _from_elements(cls, permutations: np.ndarray) -> "SymmetryGroup":
-        return cls(permutations.astype(np.int32), np.argsort(permutations, axis=1).astype(np.int32))
+    def of_elements(cls, permutations: np.ndarray, generators: np.ndarray) -> "SymmetryGroup":
+        """The group with the given elements and generators, both (., N) int; they are taken at their word."""
+        inverse = np.argsort(permutations, axis=1)
+        return cls(*(array.astype(np.int32) for array in (permutations, inverse, generators)))
 
     @property
     def order(self) -> int:

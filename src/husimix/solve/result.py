@@ -1,0 +1,103 @@
+"""The outcome of a run, in memory and on disk."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from husimix.phasespace.mixture import Mixture
+from husimix.physics.lindbladian import Lindbladian
+from husimix.solve import dataset
+from husimix.solve.stepping import Status
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Result", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `husimix.mesolve` returns.
+
+    Attributes:
+        times: (T,) the save times that were reached, in the user's unit of time.
+        bloch: (T, N, 3) ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ of each site.
+        expect: the observables by name, (T,) each; float for Hermitian operators, complex otherwise.
+        final_state: the state at the last time reached.
+        states: the states at all times, if they were asked for; else empty.
+        diagnostics: (T,) each: "trace", "purity", "steps" and "rejected" (so far), "step_size", "damping",
+            "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
+            (bounds from Cholesky pivots with `Tikhonov`), and "residual", the part of the force that damping
+            left out. The last five describe the interval since the previous save time.
+        status: how the run ended; its value is the remedy if it ended early.
+        model: the Lindbladian.
+        settings: every setting that the run depends on, JSON-ready.
+        wall_time: seconds that the run took, compilation included.
+    """
+
+    times: np.ndarray
+    bloch: np.ndarray
+    expect: dict[str, np.ndarray]
+    final_state: Mixture
+    diagnostics: dict[str, np.ndarray]
+    status: Status
+    model: Lindbladian
+    settings: dict[str, Any]
+    wall_time: float
+    states: list[Mixture] = field(default_factory=list)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the run reached its last save time."""
+        return self.status is Status.COMPLETED
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The result as a labelled dataset with the model, settings and versions in its attributes.
+
+        Returns:
+            A dataset with dimensions time, site, axis, component, coordinate; one variable `expect_NAME` for each
+            observable (complex ones with a further dimension `part`) and `diagnostic_NAME` for each diagnostic.
+        """
+        return dataset.to_dataset(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the result to a NetCDF file, whole or not at all.
+
+        Args:
+            path: where to; an existing file is replaced only when the new one is complete.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        return dataset.write(self.to_xarray(), Path(path))
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.expect) or "none"
+        last = f"{self.times[-1]:.6g}" if len(self.times) else "-"
+        return (
+            f"Result: {self.status.name.lower()}, {len(self.times)} times up to t = {last}, "
+            f"{self.final_state.n_sites} sites, {self.final_state.n_components} components, observables: {names}"
+        )
+
+
+def load(path: str | os.PathLike[str]) -> Result:
+    """Read a result that `Result.save` wrote.
+
+    Args:
+        path: a NetCDF file.
+
+    Returns:
+        The `Result`, with its model and states ready to use.
+
+    Raises:
+        ValueError: if there is no such file, or it is not a husimix result, or it is cut off.
+    """
+    parts = dataset.from_dataset(dataset.read(Path(path)))
+    status = Status[parts.pop("status")]
+    return Result(status=status, **parts)
