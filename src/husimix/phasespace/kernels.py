@@ -247,7 +247,7 @@ def _scales(frame: Frame) -> Float[Array, "component parameter"]:
 
 def _assemble_gram(bra: Frame, ket: Frame, blocks: Float[Array, "ket bra bra_parameter ket_parameter"]) -> Array:
     left, right = _scales(bra), _scales(ket)
-    full = blocks.transpose(1, 2, 0, 3) * left[:, :, None, None] * right
+    full = blocks.transpose(1, 2, 0, 3) * left[:, :, None, None] * right[None, None]
     return full.reshape(left.size, right.size)
 
 

@@ -127,7 +127,7 @@ class Coherent(AbstractManifold):
     def vectors(self, coordinates: Coordinates) -> Vectors:
         n = coordinates / jnp.linalg.norm(coordinates, axis=-1, keepdims=True)
         spin = self.basis.spin
-        rotation = jnp.einsum("...x,xab->...ab", n, _symmetric_spin_maps(self.basis))
+        rotation = jnp.einsum("...x,xab->...ab", n, jnp.asarray(_symmetric_spin_maps(self.basis)))
         v = jnp.zeros((*n.shape[:-1], self.basis.size)).at[..., 0].set(self.basis.dimension)
         for m in np.arange(-spin, spin):
             v = (jnp.einsum("...ab,...b->...a", rotation, v) - m * v) / (spin - m)

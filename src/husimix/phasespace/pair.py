@@ -29,7 +29,7 @@ _SMALLEST_SITE_OVERLAP = 1e-8
 
 def site_overlaps(bra: Component, ket: Component, g: Metric) -> Float[Array, " site"]:
     """s_i = v_i · g · v'_i (docs/theory.md, eq. 9), kept away from exact zero. Cost: 2 N D."""
-    s = jnp.einsum("id,id->i", bra * g, ket)
+    s = jnp.einsum("id,d,id->i", bra, g, ket)
     floor = jnp.where(s < 0, -_SMALLEST_SITE_OVERLAP, _SMALLEST_SITE_OVERLAP)
     return jnp.where(jnp.abs(s) < _SMALLEST_SITE_OVERLAP, floor, s)
 
@@ -46,18 +46,18 @@ def transfer(bra: Component, ket: Component, g: Metric, generator: SumOfProducts
     pairs with the same ket share, and 2 N D (m + 2) + q for each product of q sites.
     """
     s = site_overlaps(bra, ket, g)
-    dressed = bra * g
+    dressed = bra * g[None, :]
     moved = jnp.einsum("iab,ib->ia", generator.one_site, ket)
     rate = jnp.sum(jnp.einsum("ia,ia->i", dressed, moved) / s)
     if generator.couplings:
         moved = jnp.einsum("mab,ib->mia", generator.matrices, ket)
-        alpha = jnp.einsum("ia,mia->mi", dressed, moved) / s
+        alpha = jnp.einsum("ia,mia->mi", dressed, moved) / s[None, :]
         for coupling in generator.couplings:
-            factors = [alpha[letter, coupling.sites[:, n]] for n, letter in enumerate(coupling.letters)]
-            product = factors[0]
-            for factor in factors[1:]:
-                product = product * factor
-            rate = rate + jnp.dot(coupling.weights, product)
+            # An explicit product over the few sites: the derivative of jnp.prod would divide by factors.
+            product = jnp.asarray(coupling.weights)
+            for letters, sites in zip(coupling.letters.T, coupling.sites.T, strict=True):
+                product = product * alpha[letters, sites]
+            rate = rate + jnp.sum(product)
     return overlap(s, log_scale) * rate
 
 
@@ -82,8 +82,8 @@ def gram_factors(
 ) -> GramFactors:
     """The factors of the Gram matrix of one pair. Cost: 2 N D p (p + 2)."""
     s = site_overlaps(bra, ket, g)
-    w = jnp.einsum("iap,ia->ip", bra_tangents, g * ket) / s[:, None]
-    u = jnp.einsum("iap,ia->ip", ket_tangents, g * bra) / s[:, None]
-    tangent_overlaps = jnp.einsum("iap,iaq->ipq", bra_tangents * g[:, None], ket_tangents)
+    w = jnp.einsum("iap,a,ia->ip", bra_tangents, g, ket) / s[:, None]
+    u = jnp.einsum("iap,a,ia->ip", ket_tangents, g, bra) / s[:, None]
+    tangent_overlaps = jnp.einsum("iap,a,iaq->ipq", bra_tangents, g, ket_tangents)
     h = tangent_overlaps / s[:, None, None] - w[:, :, None] * u[:, None, :]
     return GramFactors(overlap(s, log_scale), w, u, h)

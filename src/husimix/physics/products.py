@@ -2,8 +2,8 @@
 
 In the Hermitian basis dR/dt = 𝓛R with 𝓛 = Σ_t w_t ⊗_{i∈t} A_t^{(i)}, every A a real D×D matrix
 (docs/theory.md, eqs. 4 to 6). Each product of complex one-site maps ℓ(B_a) r(B_b) = X + iY expands into
-products of the real X and Y. Products that share their matrices form one `Coupling`; everything that acts on
-a single site is summed into one matrix for each site.
+products of the real X and Y. The products of q sites form one `Coupling`; everything that acts on a single site
+is summed into one matrix for each site.
 """
 
 import itertools
@@ -24,15 +24,15 @@ _Word = tuple[tuple[int, _Letter], ...]
 
 
 class Coupling(eqx.Module):
-    """All products of q >= 2 sites that share their matrices: Σ_m w_m ⊗_n A_n at site s_mn.
+    """All M products of q >= 2 sites: Σ_m w_m ⊗_n A_{letters[m, n]} at site sites[m, n].
 
     Attributes:
-        letters: q indices into `SumOfProducts.matrices`, the A_n.
-        sites: (M, q) int, the sites s_mn.
+        letters: (M, q) int, indices into `SumOfProducts.matrices`.
+        sites: (M, q) int, where the matrices act.
         weights: (M,) float, the w_m in units of 1/time.
     """
 
-    letters: tuple[int, ...] = eqx.field(static=True)
+    letters: np.ndarray
     sites: np.ndarray
     weights: np.ndarray
 
@@ -43,7 +43,7 @@ class SumOfProducts(eqx.Module):
     Attributes:
         one_site: (N, D, D) float, the sum A_i of all maps that act on site i alone.
         matrices: (m, D, D) float, the one-site maps that couplings are made of.
-        couplings: the products of two and more sites.
+        couplings: the products of two and more sites, one `Coupling` for each number of sites.
     """
 
     one_site: np.ndarray
@@ -55,8 +55,8 @@ class SumOfProducts(eqx.Module):
         n_sites, size, _ = self.one_site.shape
         products = [((i,), (matrix,), 1.0) for i, matrix in enumerate(self.one_site)]
         for coupling in self.couplings:
-            factors = tuple(self.matrices[letter] for letter in coupling.letters)
-            products += [(s, factors, w) for s, w in zip(coupling.sites, coupling.weights, strict=True)]
+            rows = zip(coupling.sites, self.matrices[coupling.letters], coupling.weights, strict=True)
+            products += [(sites, tuple(factors), weight) for sites, factors, weight in rows]
         dense = np.zeros((size**n_sites,) * 2)
         for sites, factors, weight in products:
             local = dict(zip((int(s) for s in sites), factors, strict=True))
@@ -128,24 +128,21 @@ def _matrix(letter: _Letter, basis: SiteBasis) -> np.ndarray:
 
 def _collect(words: dict[_Word, float], basis: SiteBasis, n_sites: int) -> SumOfProducts:
     one_site = np.zeros((n_sites, basis.size, basis.size))
-    groups: dict[tuple[_Letter, ...], list[tuple[tuple[int, ...], float]]] = defaultdict(list)
+    groups: dict[int, list[tuple[_Word, float]]] = defaultdict(list)
     for word, weight in words.items():
-        if weight == 0:
-            continue
-        if len(word) > 1:
-            ordered = sorted(word, key=lambda factor: (factor[1], factor[0]))
-            groups[tuple(x for _, x in ordered)].append((tuple(i for i, _ in ordered), weight))
-        else:
+        if len(word) == 1:
             one_site[word[0][0]] += weight * _matrix(word[0][1], basis)
-    letters = sorted({letter for key in groups for letter in key})
+        elif weight != 0:
+            groups[len(word)].append((word, weight))
+    letters = sorted({letter for members in groups.values() for word, _ in members for _, letter in word})
     position = {letter: n for n, letter in enumerate(letters)}
-    couplings = tuple(_coupling(key, groups[key], position) for key in sorted(groups))
+    couplings = tuple(_coupling(groups[q], position) for q in sorted(groups))
     matrices = np.array([_matrix(letter, basis) for letter in letters]).reshape(-1, basis.size, basis.size)
     return SumOfProducts(one_site, matrices, couplings)
 
 
-def _coupling(
-    key: tuple[_Letter, ...], members: list[tuple[tuple[int, ...], float]], position: dict[_Letter, int]
-) -> Coupling:
-    sites, weights = zip(*members, strict=True)
-    return Coupling(tuple(position[x] for x in key), np.array(sites, dtype=np.int32), np.array(weights))
+def _coupling(members: list[tuple[_Word, float]], position: dict[_Letter, int]) -> Coupling:
+    sites = [[site for site, _ in word] for word, _ in members]
+    letters = [[position[letter] for _, letter in word] for word, _ in members]
+    weights = [weight for _, weight in members]
+    return Coupling(np.array(letters, dtype=np.int32), np.array(sites, dtype=np.int32), np.array(weights))

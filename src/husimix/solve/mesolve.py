@@ -11,6 +11,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from threadpoolctl import threadpool_limits
 
 from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
@@ -53,7 +54,7 @@ class TDVP:
     """
 
     metric_solver: AbstractMetricSolver = Tikhonov()
-    rtol: float = 1e-3
+    rtol: float = 1e-4
     atol: float | None = None
     solver: diffrax.AbstractAdaptiveSolver = diffrax.Bosh3()
     spread: float = 0.5

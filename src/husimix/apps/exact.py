@@ -1,0 +1,137 @@
+"""The exact twin: the same model solved by QuTiP on the full Hilbert space, for few sites.
+
+QuTiP is the independent peer that husimix is compared with. Install it with `pip install "husimix[exact]"`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from husimix._errors import argument_error
+from husimix.phasespace.mixture import Mixture
+from husimix.phasespace.observables import check_operator
+from husimix.physics.lindbladian import Lindbladian, sparse_operator
+from husimix.physics.operators import Operator
+
+if TYPE_CHECKING:
+    import qutip
+
+__all__ = ["ExactResult", "mesolve", "steadystate"]
+
+_MAX_DIMENSION = 1024
+_MAX_STEADY_DIMENSION = 128
+
+
+@dataclass(frozen=True, eq=False)
+class ExactResult:
+    """What the exact twin returns; the fields that `husimix.Result` has too mean the same.
+
+    Attributes:
+        times: (T,) times; (1,) infinity for a steady state.
+        bloch: (T, N, 3) ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ of each site.
+        expect: the observables by name, (T,) each.
+        final_state: the density matrix as a QuTiP object.
+    """
+
+    times: np.ndarray
+    bloch: np.ndarray
+    final_state: "qutip.Qobj"
+    expect: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def mesolve(
+    model: Lindbladian,
+    state: Mixture,
+    tsave: Sequence[float] | np.ndarray,
+    *,
+    observables: Mapping[str, Operator] | None = None,
+    progress: bool = False,
+) -> ExactResult:
+    """Evolve a density matrix exactly with `qutip.mesolve`.
+
+    Args:
+        model: the Lindbladian, at most 10 spins ½.
+        state: the initial state.
+        tsave: (T,) increasing times; the first is the initial time.
+        observables: operators by name.
+        progress: show QuTiP's progress bar.
+
+    Returns:
+        An `ExactResult`, converged to about 1e-6.
+
+    Raises:
+        ValueError: for too many sites.
+        ImportError: if QuTiP is not installed.
+    """
+    qutip = _import_qutip()
+    _check_dimension(model, _MAX_DIMENSION, "Compare a smaller lattice.")
+    measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
+    hamiltonian, jumps = model.to_qutip()
+    operators = [_qobj(o, model) for o in [*_one_site_operators(model), *measured.values()]]
+    options = {"progress_bar": "tqdm" if progress else "", "atol": 1e-9, "rtol": 1e-7, "nsteps": 1_000_000}
+    start = qutip.Qobj(state.to_dense(), dims=hamiltonian.dims)
+    times = np.asarray(tsave, dtype=float)
+    solved = qutip.mesolve(
+        hamiltonian, start, times, jumps, e_ops=operators, options=options | {"store_final_state": True}
+    )
+    return _result(model, times, np.array(solved.expect), list(measured), solved.final_state)
+
+
+def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | None = None) -> ExactResult:
+    """The stationary density matrix by `qutip.steadystate`, a direct sparse solution.
+
+    Args:
+        model: the Lindbladian, at most 7 spins ½.
+        observables: operators by name.
+
+    Returns:
+        An `ExactResult` with one time, infinity.
+
+    Raises:
+        ValueError: for too many sites, or a model without dissipation, which has no unique steady state.
+        ImportError: if QuTiP is not installed.
+    """
+    qutip = _import_qutip()
+    _check_dimension(model, _MAX_STEADY_DIMENSION, "Evolve for a long time with `exact.mesolve` instead.")
+    hamiltonian, jumps = model.to_qutip()
+    if not jumps:
+        raise argument_error("model", "have a dissipator of positive rate", "none", "No steady state is unique.")
+    rho = qutip.steadystate(hamiltonian, jumps)
+    names = list(observables or {})
+    operators = [*_one_site_operators(model), *(observables or {}).values()]
+    values = np.array([[qutip.expect(_qobj(o, model), rho)] for o in operators])
+    return _result(model, np.array([np.inf]), values, names, rho)
+
+
+def _import_qutip() -> Any:
+    try:
+        import qutip
+    except ImportError as error:
+        raise ImportError('The exact twin needs QuTiP: pip install "husimix[exact]"') from error
+    return qutip
+
+
+def _check_dimension(model: Lindbladian, limit: int, fix: str) -> None:
+    dimension = model.basis.dimension**model.n_sites
+    if dimension > limit:
+        raise argument_error("model", f"have a Hilbert space of at most {limit} dimensions", dimension, fix)
+
+
+def _one_site_operators(model: Lindbladian) -> list[Operator]:
+    return [Operator({((i, a),): 1.0}, model.basis) for i in range(model.n_sites) for a in (1, 2, 3)]
+
+
+def _qobj(operator: Operator, model: Lindbladian) -> "qutip.Qobj":
+    dims = [[model.basis.dimension] * model.n_sites] * 2
+    return _import_qutip().Qobj(sparse_operator(operator, model.n_sites), dims=dims)
+
+
+def _result(
+    model: Lindbladian, times: np.ndarray, values: np.ndarray, names: list[str], rho: "qutip.Qobj"
+) -> ExactResult:
+    """Sort rows of expectation values, one-site operators first, into a result."""
+    n = 3 * model.n_sites
+    bloch = values[:n].real.T.reshape(len(times), model.n_sites, 3)
+    return ExactResult(times, bloch, rho, dict(zip(names, values[n:], strict=True)))

@@ -1,0 +1,252 @@
+"""Pictures of runs: datasets in, matplotlib figures out, with no display and no global state.
+
+Save one with `figure.savefig("run.png")`. Colours are those of Okabe and Ito, which colour-blind readers can tell
+apart; where exact curves are known they are lines and the variational ones are markers.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.spatial import KDTree
+
+from husimix._errors import argument_error, check_choice, check_integer
+from husimix.physics.lattice import Lattice
+from husimix.physics.lindbladian import Lindbladian
+
+__all__ = ["plot_dynamics", "plot_map"]
+
+_BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_ORANGE, _SKY, _BLACK, _GREY = "#E69F00", "#56B4E9", "#000000", "#6E6E6E"
+_AXIS_COLOURS = (_BLUE, _VERMILION, _GREEN)
+_OBSERVABLE_COLOURS = (_PURPLE, _ORANGE, _SKY, _BLACK, _BLUE, _VERMILION, _GREEN)
+_MARKERS = "osD^vP*"
+_TIME_LABEL = "time $t$ (unit of 1/rate)"
+# Markers closer together than this run into each other.
+_MAX_MARKERS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """One quantity over time, variational and, if known, exact."""
+
+    label: str
+    values: np.ndarray
+    exact: np.ndarray | None
+
+
+def plot_dynamics(data: xr.Dataset) -> Figure:
+    """⟨σx⟩, ⟨σy⟩, ⟨σz⟩ averaged over the sites, the observables, and the diagnostics of a run over time.
+
+    Args:
+        data: from `Result.to_xarray`, or a result read by xarray. Exact curves are drawn where it has them.
+
+    Returns:
+        A figure of two panels, or three if there are observables.
+
+    Raises:
+        ValueError: if the run has no save times.
+    """
+    times = data["time"].values
+    if len(times) == 0:
+        raise argument_error("data", "hold at least one save time", "none", "The run ended before its first.")
+    spins, observables = _spin_curves(data), _observable_curves(data)
+    heights = [3.0, 2.2, 1.5] if observables else [3.0, 1.5]
+    figure = Figure(figsize=(6.0, sum(heights) + 0.6), dpi=150, layout="constrained")
+    panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    _draw(panels[0], times, spins, _AXIS_COLOURS)
+    panels[0].set_ylabel("mean over sites")
+    panels[0].set_title(str(data.attrs.get("title", "")), fontsize="medium")
+    if observables:
+        _draw(panels[1], times, observables, _OBSERVABLE_COLOURS, explain=False)
+        panels[1].set_ylabel(observables[0].label if len(observables) == 1 else "observables")
+    _draw_diagnostics(panels[-1], data)
+    panels[-1].set_xlabel(_TIME_LABEL)
+    for panel, letter in zip(panels, "abc", strict=False):
+        panel.set_title(f"({letter})", loc="left", fontsize="medium")
+        _tidy(panel)
+    figure.align_ylabels()
+    return figure
+
+
+def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
+    """⟨σ_axis⟩ of each site at its place on the lattice, with the bonds between neighbours.
+
+    Bonds that close a periodic direction are left out; a cubic lattice is seen in oblique projection.
+
+    Args:
+        data: from `Result.to_xarray`, or a result read by xarray.
+        axis: "x", "y" or "z".
+        time: index of the save time; the last by default.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: for another axis, an index out of range, or a model without a lattice.
+    """
+    check_choice("axis", axis, "xyz")
+    times = data["time"].values
+    if not -len(times) <= check_integer("time", time) < len(times):
+        raise argument_error("time", f"be an index of the {len(times)} save times", time)
+    lattice = Lindbladian.from_dict(json.loads(data.attrs["model"])).lattice
+    if lattice is None:
+        raise argument_error(
+            "data", "come from a model with a lattice", "none", "Pass lattice=... to the Lindbladian."
+        )
+    places = _projected(lattice.positions)
+    values = data["bloch"].isel(time=time).sel(axis=axis).values
+    low_corner, high_corner = places.min(axis=0) - 0.6, places.max(axis=0) + 0.6
+    extent = high_corner - low_corner
+    width = 4.4
+    height = float(np.clip(width * extent[1] / extent[0], 0.8, 8.0))
+    # Room for the colour bar on the right, for the title and the labels above and below.
+    figure = Figure(figsize=(width + 1.7, height + 0.8), dpi=150, layout="constrained")
+    panel = figure.subplots()
+    bonds = LineCollection(list(places[_bonds_within(lattice)]), colors=_GREY, linewidths=1.0, zorder=1)
+    panel.add_collection(bonds)
+    colours, low, high = _colour_range(values)
+    # The diameter of a site, in points, is a share of the smallest distance in the picture.
+    nearest = KDTree(places).query(places, k=2)[0][:, 1].min()
+    diameter = 0.6 * 72 * nearest * min(width / extent[0], height / extent[1])
+    dots = panel.scatter(
+        *places.T,
+        c=values,
+        s=np.clip(diameter, 3.0, 40.0) ** 2,
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        edgecolors=_BLACK,
+        linewidths=0.6,
+        zorder=2,
+    )
+    figure.colorbar(dots, ax=panel, label=rf"$\langle\sigma_{axis}\rangle$", shrink=0.95)
+    unit = "" if lattice.name == "graph" else " (unit of the neighbour distance)"
+    panel.set(aspect="equal", xlabel=f"$x${unit}", ylabel="$y$")
+    panel.set(xlim=(low_corner[0], high_corner[0]), ylim=(low_corner[1], high_corner[1]))
+    if np.ptp(places[:, 1]) == 0:
+        panel.set(yticks=[], ylabel="")
+    panel.set_title(f"{data.attrs.get('title', '')}, $t$ = {times[time]:.4g}", fontsize="medium")
+    return figure
+
+
+def _spin_curves(data: xr.Dataset) -> list[_Curve]:
+    def mean(name: str, axis: str) -> np.ndarray | None:
+        return data[name].sel(axis=axis).mean("site").values if name in data else None
+
+    curves = []
+    for axis in "xyz":
+        values = mean("bloch", axis)
+        assert values is not None
+        curves.append(_Curve(rf"$\langle\sigma_{axis}\rangle$", values, mean("exact_bloch", axis)))
+    return curves
+
+
+def _observable_curves(data: xr.Dataset) -> list[_Curve]:
+    curves = []
+    for variable in map(str, data.data_vars):
+        if variable.startswith("expect_"):
+            name = variable.removeprefix("expect_")
+            twin = data[f"exact_{variable}"].values if f"exact_{variable}" in data else None
+            values = data[variable].values
+            if "part" not in data[variable].dims:
+                curves.append(_Curve(name, values, twin))
+                continue
+            for index, part in enumerate(("real", "imag")):
+                curves.append(
+                    _Curve(f"{name} ({part})", values[:, index], None if twin is None else twin[:, index])
+                )
+    return curves
+
+
+def _draw(
+    panel: Axes, times: np.ndarray, curves: Sequence[_Curve], colours: Sequence[str], explain: bool = True
+) -> None:
+    """Draw curves and their legend, which says what lines and markers mean if `explain`."""
+    handles = []
+    every = max(1, -(-len(times) // _MAX_MARKERS))
+    for index, curve in enumerate(curves):
+        colour, marker = colours[index % len(colours)], _MARKERS[index % len(_MARKERS)]
+        if curve.exact is None:
+            (handle,) = panel.plot(times, curve.values, color=colour, lw=1.8, label=curve.label)
+        else:
+            panel.plot(times, curve.exact, color=colour, lw=1.3, label="_exact")
+            (handle,) = panel.plot(
+                times,
+                curve.values,
+                color=colour,
+                marker=marker,
+                markevery=every,
+                linestyle="none",
+                markersize=4.5,
+                markerfacecolor="white",
+                label=curve.label,
+            )
+        handles.append(handle)
+    if explain and any(curve.exact is not None for curve in curves):
+        handles += [
+            Line2D([], [], color=_GREY, marker="o", ls="none", ms=4.5, mfc="white", label="variational"),
+            Line2D([], [], color=_GREY, lw=1.3, label="exact"),
+        ]
+    panel.legend(
+        handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small"
+    )
+
+
+def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
+    shown = (
+        ("purity", "purity", _BLACK),
+        ("step_size", "step size (1/rate)", _SKY),
+        ("residual", "metric residual", _ORANGE),
+    )
+    for name, label, colour in shown:
+        variable = f"diagnostic_{name}"
+        if variable in data:
+            values = data[variable].values.astype(float)
+            # No step precedes the first save time; a logarithmic axis has no place for its 0 and nan.
+            panel.plot(
+                data["time"].values, np.where(values > 0, values, np.nan), color=colour, lw=1.3, label=label
+            )
+    panel.set_yscale("log")
+    panel.set_ylabel("diagnostics")
+    panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+
+
+def _tidy(panel: Axes) -> None:
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(color="0.92", lw=0.6)
+    panel.set_axisbelow(True)
+    panel.margins(x=0.01)
+
+
+def _projected(positions: np.ndarray) -> np.ndarray:
+    """(N, 2): positions in the plane, a chain on the line y = 0, three dimensions by oblique projection."""
+    n_sites, dimension = positions.shape
+    if dimension == 1:
+        return np.column_stack([positions, np.zeros(n_sites)])
+    return positions[:, :2] + (positions[:, 2:3] * [0.35, 0.25] if dimension > 2 else 0.0)
+
+
+def _bonds_within(lattice: Lattice) -> np.ndarray:
+    """(M, 2): the bonds between neighbours, without those that wrap around."""
+    bonds = lattice.bonds()
+    if lattice.name == "graph":
+        return bonds
+    lengths = np.linalg.norm(lattice.positions[bonds[:, 0]] - lattice.positions[bonds[:, 1]], axis=1)
+    return bonds[lengths < 1 + 1e-6]
+
+
+def _colour_range(values: np.ndarray) -> tuple[str, float, float]:
+    """A colour map and its limits: the range of values of one sign, otherwise diverging around 0."""
+    low, high = float(values.min()), float(values.max())
+    # Nearly equal sites would be painted in the extreme colours of their rounding errors.
+    if low * high > 0 and high - low > 0.02:
+        return "cividis", low, high
+    limit = max(-low, high) or 1.0
+    return "PuOr", -limit, limit

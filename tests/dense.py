@@ -1,0 +1,93 @@
+"""Dense renderings of everything that the kernels know in closed form: the truth at few sites.
+
+Nothing here uses the kernels, the closed-form overlaps or the sum of products of the library.
+"""
+
+import itertools
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from husimix.phasespace.mixture import Mixture
+from husimix.physics.basis import SiteBasis
+from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.symmetry import SymmetryGroup
+
+
+def product_tensor(vectors) -> jnp.ndarray:
+    """⊗_i v_i as a flat tensor, site 0 slowest, from (N, D) vectors."""
+    return reduce(lambda a, b: (a[:, None] * b[None, :]).reshape(-1), list(vectors))
+
+
+def permuted_tensor(tensor, permutation, size: int):
+    """The tensor with the index of site i moved to site permutation[i]."""
+    n = len(permutation)
+    axes = np.argsort(permutation)
+    return tensor.reshape((size,) * n).transpose(*axes).reshape(-1)
+
+
+def mixture_tensor(weights, coordinates, manifold, group: SymmetryGroup | None = None):
+    """R of a mixture, with the group average written out."""
+    vectors = manifold.vectors(coordinates)
+    total = sum(c * product_tensor(v) for c, v in zip(weights, vectors, strict=True))
+    if group is None:
+        return total
+    images = [permuted_tensor(total, p, vectors.shape[-1]) for p in np.asarray(group.permutations)]
+    return sum(images) / len(images)
+
+
+def metric_diagonal(g, n_sites: int):
+    """The metric as the diagonal of a D^N × D^N matrix."""
+    return product_tensor([g] * n_sites)
+
+
+@jax.jit
+def tangent_tensors(mixture: Mixture):
+    """∂R/∂θ_α as rows, differentiated automatically: per component its weight, then sites × parameters."""
+    manifold = mixture.manifold
+    weights, coordinates = mixture.weights, mixture.coordinates
+
+    def rendered(dw, dtheta):
+        moved = coordinates + manifold.displacement(coordinates, dtheta)
+        return mixture_tensor(weights + dw, moved, manifold)
+
+    zero = jnp.zeros_like(weights), jnp.zeros((*coordinates.shape[:2], manifold.n_parameters))
+    by_weight, by_site = jax.jacobian(rendered, argnums=(0, 1))(*zero)
+    by_site = by_site.reshape(by_site.shape[0], len(weights), -1)
+    return jnp.concatenate([by_weight[:, :, None], by_site], axis=2).reshape(by_site.shape[0], -1).T
+
+
+def basis_products(basis: SiteBasis, n_sites: int) -> np.ndarray:
+    """All B_a1 ⊗ ... ⊗ B_aN as (D^N, d^N, d^N), site 0 slowest."""
+    return np.array(
+        [
+            reduce(np.kron, [basis.matrices[a] for a in index])
+            for index in itertools.product(range(basis.size), repeat=n_sites)
+        ]
+    )
+
+
+def tensor_of(rho: np.ndarray, basis: SiteBasis, n_sites: int) -> np.ndarray:
+    """R_a = Tr ρ B_a from a density matrix."""
+    return np.einsum("aij,ji->a", basis_products(basis, n_sites), rho).real
+
+
+def density_of(tensor: np.ndarray, basis: SiteBasis, n_sites: int) -> np.ndarray:
+    """ρ = d^-N Σ_a R_a B_a from the tensor."""
+    return np.einsum("a,aij->ij", np.asarray(tensor), basis_products(basis, n_sites)) / basis.dimension**n_sites
+
+
+def dense_generator(model: Lindbladian) -> np.ndarray:
+    """𝓛 on R as a D^N × D^N matrix, from the Hamiltonian and jump matrices themselves."""
+    products = basis_products(model.basis, model.n_sites)
+    h = model.hamiltonian_matrix()
+    superoperator = model.to_dense()
+    assert superoperator.shape[0] == h.size
+    columns = []
+    for b in products:
+        rho = b / len(h)
+        moved = (superoperator @ rho.reshape(-1, order="F")).reshape(h.shape, order="F")
+        columns.append(np.einsum("aij,ji->a", products, moved).real)
+    return np.array(columns).T
