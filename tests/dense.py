@@ -28,14 +28,19 @@ def permuted_tensor(tensor, permutation, size: int):
     return tensor.reshape((size,) * n).transpose(*axes).reshape(-1)
 
 
+def averaged_tensor(tensor, group: SymmetryGroup, size: int):
+    """The tensor averaged over a group of site permutations."""
+    images = [permuted_tensor(tensor, p, size) for p in np.asarray(group.permutations)]
+    return sum(images) / len(images)
+
+
 def mixture_tensor(weights, coordinates, manifold, group: SymmetryGroup | None = None):
     """R of a mixture, with the group average written out."""
     vectors = manifold.vectors(coordinates)
     total = sum(c * product_tensor(v) for c, v in zip(weights, vectors, strict=True))
     if group is None:
         return total
-    images = [permuted_tensor(total, p, vectors.shape[-1]) for p in np.asarray(group.permutations)]
-    return sum(images) / len(images)
+    return averaged_tensor(total, group, vectors.shape[-1])
 
 
 def metric_diagonal(g, n_sites: int):

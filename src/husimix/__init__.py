@@ -11,6 +11,7 @@ jax.config.update("jax_enable_x64", True)
 
 from husimix._errors import HusimixWarning as HusimixWarning  # noqa: E402
 from husimix._version import __version__ as __version__  # noqa: E402
+from husimix.apps import exact as exact  # noqa: E402
 from husimix.phasespace.manifolds import Bloch as Bloch  # noqa: E402
 from husimix.phasespace.manifolds import Coherent as Coherent  # noqa: E402
 from husimix.phasespace.mixture import Mixture as Mixture  # noqa: E402

@@ -62,7 +62,7 @@ def plot_dynamics(data: xr.Dataset) -> Figure:
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _draw(panels[0], times, spins, _AXIS_COLOURS)
     panels[0].set_ylabel("mean over sites")
-    panels[0].set_title(str(data.attrs.get("title", "")), fontsize="medium")
+    figure.suptitle(str(data.attrs.get("title", "")), fontsize="medium")
     if observables:
         _draw(panels[1], times, observables, _OBSERVABLE_COLOURS, explain=False)
         panels[1].set_ylabel(observables[0].label if len(observables) == 1 else "observables")

@@ -168,7 +168,7 @@ def check_writable(name: str, path: str | os.PathLike[str], suffixes: Sequence[s
     if target.suffix not in suffixes:
         fix = f"Try {target.with_suffix(suffixes[0])}." if target.name else ""
         raise argument_error(name, f"end in {' or '.join(suffixes)}", target, fix)
-    if target.is_dir():
+    if os.path.isdir(target):  # `Path.is_dir` raises for names that are too long
         raise argument_error(name, "name a file", f"the directory {target}")
     if not target.parent.is_dir():
         raise argument_error(name, "lie in an existing directory", target, f"Try `mkdir -p {target.parent}`.")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from husimix._errors import argument_error, check_integer
-from husimix.phasespace import kernels
+from husimix.phasespace import kernels, pair
 from husimix.phasespace.manifolds import Coherent
 
 if TYPE_CHECKING:
@@ -60,19 +60,23 @@ def renyi2(state: "Mixture", sites: Iterable[int] | int) -> float:
         ValueError: for sites out of range or repeated.
     """
     chosen = _check_sites(state, sites)
-    value = float(_reduced_purity(state, chosen))
-    return -float(np.log(value)) if value > 0 else float("nan")
+    value, log_scale = (float(x) for x in _reduced_purity(state, chosen))
+    return len(chosen) * float(np.log(state.basis.dimension)) - log_scale - np.log(value) if value > 0 else np.nan
 
 
 @partial(jax.jit, static_argnums=1)
-def _reduced_purity(state: "Mixture", sites: tuple[int, ...]) -> Float[Array, ""]:
+def _reduced_purity(state: "Mixture", sites: tuple[int, ...]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """d^|A| Tr ρ_A² as a number and the logarithm of its scale, which thousands of sites would overflow."""
     weights, vectors = state.images(np.array(sites))
+    g = jnp.ones(state.basis.size)
+    log_scale = kernels.log_norm(vectors, g)
 
     def with_bra(bra: Float[Array, "site operator"]) -> Float[Array, ""]:
-        return jnp.dot(weights, jnp.prod(jnp.einsum("ia,nia->ni", bra, vectors) / state.basis.dimension, axis=1))
+        s = jax.vmap(pair.site_overlaps, (None, 0, None))(bra, vectors, g)
+        return jnp.dot(weights, jax.vmap(pair.overlap, (0, None))(s, log_scale))
 
     batch = max(1, min(len(weights), kernels.DEFAULT_MEMORY_LIMIT // (64 * vectors.size)))
-    return jnp.dot(weights, jax.lax.map(with_bra, vectors, batch_size=batch))
+    return jnp.dot(weights, jax.lax.map(with_bra, vectors, batch_size=batch)), log_scale
 
 
 def reduced(state: "Mixture", sites: Iterable[int] | int) -> np.ndarray:

@@ -153,4 +153,5 @@ def _expect_products(
 
     size = state.n_components * state.group.order * max(1, sites.shape[1])
     batch = max(1, min(len(sites), _CHUNK // size))
-    return jnp.dot(coefficients, jax.lax.map(one_product, (sites, members), batch_size=batch))
+    values = jax.lax.map(one_product, (sites, members), batch_size=batch)
+    return jnp.dot(coefficients, values.astype(complex))

@@ -111,7 +111,7 @@ class Operator:
         for product in self.terms:
             grouped.setdefault(len(product), []).append(product)
         for q in sorted(grouped):
-            table = np.array(grouped[q], dtype=np.int32).reshape(-1, q, 2)
+            table = np.array(grouped[q], dtype=np.int32).reshape(len(grouped[q]), q, 2)
             yield table[:, :, 0], table[:, :, 1], np.array([self.terms[p] for p in grouped[q]])
 
     def __add__(self, other: "Operator | complex") -> "Operator":

@@ -102,12 +102,12 @@ def broken_term(model: Lindbladian, permutation: np.ndarray) -> str | None:
     Returns:
         The term as text, or None if the model is symmetric.
     """
-    moved = model.hamiltonian.permuted(permutation)
-    difference = moved - model.hamiltonian
-    scale = max((abs(f) for f in model.hamiltonian.terms.values()), default=0.0)
-    for product, f in difference.terms.items():
-        if abs(f) > 1e-12 * scale:
-            return repr(Operator({product: model.hamiltonian.terms.get(product, 0.0) or f}, model.basis))
+    moved = model.hamiltonian.permuted(permutation).terms
+    scale = max((abs(f) for f in moved.values()), default=0.0)
+    # As many terms before as after: if each is found again, none is new.
+    for product, f in model.hamiltonian.terms.items():
+        if abs(moved.get(product, 0.0) - f) > 1e-12 * scale:
+            return repr(Operator({product: f}, model.basis))
     channels = [c for c in model.dissipators if c.rate > 0]
     here = Counter(_channel_key(c.operator, c.rate) for c in channels)
     there = Counter(_channel_key(c.operator.permuted(permutation), c.rate) for c in channels)

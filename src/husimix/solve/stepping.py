@@ -208,8 +208,8 @@ def _advance(carry: _Carry, motion: Motion, t_goal: Array, t_end: Array, control
             solver_state=choose(solver_state, c.solver_state),
             controller_state=controller_state,
             interpolation=choose(interpolation, c.interpolation),
-            accepted=c.accepted + keep,
-            rejected=c.rejected + ~keep,
+            accepted=c.accepted + jnp.where(keep, 1, 0),
+            rejected=c.rejected + jnp.where(keep, 0, 1),
             step_size=jnp.where(keep, t1 - c.t, c.step_size),
             collapsed=t_next - t < smallest,
         )

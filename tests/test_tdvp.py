@@ -1,0 +1,116 @@
+"""The velocity against dense linear algebra, and the metric solvers against their formulas."""
+
+import dense
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from husimix import Bloch, Coherent, Lattice, Mixture, SpectralCutoff, SymmetryGroup, Tikhonov, models
+from husimix.phasespace.metric import site_metric
+from husimix.physics.basis import site_basis
+from husimix.physics.products import sum_of_products
+from husimix.solve.tdvp import Motion, Point
+
+BASIS = site_basis(2)
+
+
+def random_mixture(seed, manifold, group, n_components):
+    k1, k2 = jax.random.split(jax.random.key(seed))
+    coordinates = jax.random.normal(k1, (n_components, group.n_sites, 3)) * 0.5
+    return Mixture(jax.random.normal(k2, (n_components,)), manifold.restored(coordinates), manifold, group)
+
+
+def velocity(model, mixture, solver, metric="husimi"):
+    g = jnp.asarray(site_metric(metric, BASIS))
+    motion = Motion(sum_of_products(model), g, mixture.group, mixture.manifold, solver, 1 << 30)
+    return eqx.filter_jit(motion.velocity)(Point(mixture.weights, mixture.coordinates))
+
+
+def dense_system(model, mixture, metric="husimi"):
+    """Square root of the metric times tangents (columns) and times 𝓛R, from dense renderings only."""
+    root = np.sqrt(dense.metric_diagonal(site_metric(metric, BASIS), mixture.n_sites))
+    tangents = [
+        dense.averaged_tensor(t, mixture.group, 4) for t in np.asarray(dense.tangent_tensors(mixture))
+    ]
+    state = dense.mixture_tensor(mixture.weights, mixture.coordinates, mixture.manifold, mixture.group)
+    target = dense.dense_generator(model) @ np.asarray(state)
+    return (np.array(tangents) * root).T, target * root
+
+
+def rate_of_tensor(mixture, rates):
+    """dR/dt that given rates of the coordinates mean."""
+
+    def rendered(point):
+        return dense.mixture_tensor(point.weights, point.coordinates, mixture.manifold, mixture.group)
+
+    return jax.jvp(rendered, (Point(mixture.weights, mixture.coordinates),), (rates,))[1]
+
+
+@pytest.mark.parametrize("manifold", [Bloch, Coherent])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_velocity_is_the_dense_least_squares_projection(manifold, symmetric):
+    lattice = Lattice.chain(3, periodic=True)
+    model = models.dissipative_ising(lattice, V=3.0, g=2.0)
+    group = SymmetryGroup.translations(lattice) if symmetric else SymmetryGroup.identity(3)
+    mixture = random_mixture(1, manifold(BASIS), group, 2)
+    rates, report = velocity(model, mixture, Tikhonov(1e-13))
+    tangents, target = dense_system(model, mixture)
+    # The trace row is a constraint, not a residual: eliminate it with the null space of Σ ċ_k.
+    is_weight = np.zeros(tangents.shape[1])
+    is_weight[:: tangents.shape[1] // 2] = 1
+    null = np.linalg.svd(is_weight[None])[2][1:].T
+    best = null @ np.linalg.lstsq(tangents @ null, target, rcond=1e-9)[0]
+    root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 3))
+    # Compare what the velocities do to R: parameters themselves are not unique.
+    np.testing.assert_allclose(np.asarray(rate_of_tensor(mixture, rates)) * root, tangents @ best, atol=2e-6)
+    assert np.abs(tangents @ best).max() > 0.1
+    assert float(report.residual) < 1e-6
+    assert abs(float(jnp.sum(rates.weights))) < 1e-14
+
+
+def test_velocity_is_exact_where_the_tangent_space_holds_the_flow():
+    """Sixteen components of two spins span all states, so the projection must reproduce 𝓛R itself."""
+    lattice = Lattice.chain(2)
+    model = models.dissipative_xyz(lattice)
+    mixture = random_mixture(2, Bloch(BASIS), SymmetryGroup.identity(2), 16)
+    rates, _ = velocity(model, mixture, Tikhonov(1e-12))
+    state = np.asarray(dense.mixture_tensor(mixture.weights, mixture.coordinates, mixture.manifold))
+    expected = dense.dense_generator(model) @ state
+    np.testing.assert_allclose(rate_of_tensor(mixture, rates), expected, atol=1e-7 * np.abs(expected).max())
+
+
+def random_gram(rank, size, seed=0):
+    tangents = np.random.default_rng(seed).normal(size=(rank, size))
+    return tangents.T @ tangents
+
+
+def test_tikhonov_solves_the_damped_system():
+    gram, columns = random_gram(5, 8), np.random.default_rng(1).normal(size=(8, 2))
+    solved, report = Tikhonov(1e-4).solve(jnp.asarray(gram), jnp.asarray(columns))
+    damping = 1e-4 * np.trace(gram) / 8
+    np.testing.assert_allclose(solved, np.linalg.solve(gram + damping * np.eye(8), columns), rtol=1e-9)
+    values = np.linalg.eigvalsh(gram + damping * np.eye(8)) * 8 / np.trace(gram)
+    # Cholesky pivots lie within the spectrum.
+    assert values[0] * (1 - 1e-6) <= report.smallest <= report.largest <= values[-1]
+    assert report.damping == 1e-4
+
+
+def test_spectral_cutoff_inverts_what_is_resolved_and_drops_the_rest():
+    size, damping = 6, 1e-3
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(size, size)))[0]
+    values = np.array([0.0, 1e-9, 1e-4, 0.5, 1.0, 2.0])
+    gram = rotation @ np.diag(values) @ rotation.T
+    solved, report = SpectralCutoff(damping).solve(jnp.asarray(gram), jnp.asarray(rotation))
+    threshold = damping * values.sum() / size
+    expected = np.array([0 if v == 0 else 1 / v / (1 + (threshold / v) ** 6) for v in values])
+    np.testing.assert_allclose(rotation.T @ solved, np.diag(expected), atol=1e-6 * expected.max())
+    np.testing.assert_allclose([report.smallest, report.largest], values[[0, -1]] * size / values.sum(), atol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [Tikhonov, SpectralCutoff])
+@pytest.mark.parametrize("value", [0.0, -1e-6, float("nan"), float("inf"), "small"])
+def test_metric_solvers_refuse_useless_damping(solver, value):
+    with pytest.raises(ValueError, match=r"Argument `(damping|cutoff)` must be finite and positive"):
+        solver(value)
