@@ -103,9 +103,7 @@ class TestEveryDimension:
             np.testing.assert_allclose(mixing.T @ mixing, np.eye(d**2), atol=1e-12)
             same_rank = basis.ranks[:, None] == basis.ranks[None, :]
             np.testing.assert_allclose(mixing[~same_rank], 0, atol=1e-12)
-            np.testing.assert_allclose(
-                mixing[1:4, 1:4].real, Rotation.from_rotvec(vector).as_matrix(), atol=1e-12
-            )
+            np.testing.assert_allclose(mixing[1:4, 1:4].real, Rotation.from_rotvec(vector).as_matrix(), atol=1e-12)
 
     def test_left_and_sandwich_are_products_with_the_density_matrix(self, d):
         basis, rng = site_basis(d), np.random.default_rng(d)

@@ -211,9 +211,7 @@ def test_map_takes_the_nearest_save_time(finished, monkeypatch):
     from husimix.apps import plots
 
     asked = []
-    monkeypatch.setattr(
-        plots, "plot_map", lambda data, axis, time: asked.append((axis, time)) or plots.Figure()
-    )
+    monkeypatch.setattr(plots, "plot_map", lambda data, axis, time: asked.append((axis, time)) or plots.Figure())
     file = finished[0] / "free.nc"
     for options in ([], ["--time", "0.9"], ["--time", "0", "--axis", "x"]):
         assert husimix("plot", file, "--map", *options).exit_code == 0
@@ -255,9 +253,7 @@ def test_mistakes_in_run_files_get_one_line(run_file):
     run_file.write_text(FREE.replace("components", "componets"), encoding="utf-8")
     line = refused("run", run_file, "-o", run_file.with_suffix(".nc"))
     assert line == f"Error: Run file {run_file}: [method] has no key `componets`. Did you mean `components`?"
-    assert "cannot be read" in refused(
-        "run", run_file.with_name("none.toml"), "-o", run_file.with_suffix(".nc")
-    )
+    assert "cannot be read" in refused("run", run_file.with_name("none.toml"), "-o", run_file.with_suffix(".nc"))
 
 
 @pytest.mark.usefixtures("no_computing")
@@ -295,9 +291,7 @@ def test_exact_twin_that_cannot_be_is_found_before_the_run(run_file, monkeypatch
     text = FREE[: FREE.index("[state]")] + FREE[FREE.index("[time]") :]
     run_file.write_text(text.replace("[3]", "[11]"), encoding="utf-8")
     line = refused(*arguments)
-    assert line.startswith(
-        f"Error: Run file {run_file}: Argument `model` must have a Hilbert space of at most 1024"
-    )
+    assert line.startswith(f"Error: Run file {run_file}: Argument `model` must have a Hilbert space of at most 1024")
     monkeypatch.setitem(sys.modules, "qutip", None)
     assert 'QuTiP: pip install "husimix[exact]"' in refused(*arguments)
 

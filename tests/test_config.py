@@ -166,6 +166,7 @@ def test_observables(entry, expected):
 
 MISTAKES = {
     "unknown key": ("components", "componets", "[method] has no key `componets`. Did you mean `components`?"),
+    "misspelt required key": ("shape", "shap", "[lattice] has no key `shap`. Did you mean `shape`?"),
     "unknown section": ("[method]", "[metod]", "There is no section [metod] in run files. Did you mean `method`?"),
     "missing section": ("[time]\nend = 5.0\nsaves = 51\n", "", "There is no section [time]. Try end = 5.0"),
     "key before sections": ("[lattice]", "rtol = 1\n[lattice]", "`rtol` stands outside its section. Move it below [method]"),
@@ -280,17 +281,13 @@ def test_broken_toml_gets_one_line(tmp_path, text, fragment):
 
 
 def test_unreadable_files_get_one_line(tmp_path):
-    with pytest.raises(
-        RunFileError, match=r"no\.toml cannot be read: No such file or directory\. Check the path"
-    ):
+    with pytest.raises(RunFileError, match=r"no\.toml cannot be read: No such file or directory\. Check the path"):
         read_run_file(tmp_path / "no.toml")
     with pytest.raises(RunFileError, match="cannot be read: Is a directory"):
         read_run_file(tmp_path)
     path = tmp_path / "latin.toml"
     path.write_bytes("# first\n# \xe9t\xe9\n".encode("latin-1"))
-    with pytest.raises(
-        RunFileError, match=r"latin\.toml is not UTF-8 text \(at line 2\)\. Save it as UTF-8\."
-    ):
+    with pytest.raises(RunFileError, match=r"latin\.toml is not UTF-8 text \(at line 2\)\. Save it as UTF-8\."):
         read_run_file(path)
 
 
@@ -311,9 +308,7 @@ def test_there_are_examples():
 
 
 def test_demo_file_is_what_it_says():
-    setup = parse_run_file(
-        files("husimix.apps").joinpath("demo.toml").read_text("utf-8"), "demo.toml"
-    ).build()
+    setup = parse_run_file(files("husimix.apps").joinpath("demo.toml").read_text("utf-8"), "demo.toml").build()
     assert setup.model.label == "dissipative_ising(V=2, g=1, gamma=1)"
     assert setup.model.lattice is not None
     assert (setup.model.lattice.shape, setup.model.lattice.periodic) == ((3, 3), (True, True))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import systems
 
 import husimix as hx
+import systems
 
 
 def test_evolution_of_independent_spins():

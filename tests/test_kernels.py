@@ -2,12 +2,12 @@
 
 import functools
 
-import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dense
 from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, models, operator_sum
 from husimix.phasespace import kernels, pair
 from husimix.phasespace.manifolds import Bloch, Coherent

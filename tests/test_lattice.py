@@ -189,9 +189,7 @@ def test_sites_are_row_major_over_cells_with_the_basis_fastest(kind):
     primitive, basis, _ = (np.array(x, dtype=float) for x in GEOMETRY[kind])
     shape = (3, 2, 4)[: len(primitive)]
     lattice = build(kind, shape, False)
-    expected = [
-        np.array(cell) @ primitive + site for cell in itertools.product(*map(range, shape)) for site in basis
-    ]
+    expected = [np.array(cell) @ primitive + site for cell in itertools.product(*map(range, shape)) for site in basis]
     np.testing.assert_allclose(lattice.positions, expected, atol=1e-14)
     np.testing.assert_allclose(lattice.primitive, primitive, atol=1e-14)
     np.testing.assert_allclose(lattice.basis, basis, atol=1e-14)

@@ -1,4 +1,4 @@
-"""The Lindbladian and its views, against QuTiP Liouvillians that are built here from QuTiP's own operators."""
+"""The Lindbladian and its views, against Liouvillians built here from QuTiP's own operators."""
 
 import json
 import math
@@ -43,10 +43,8 @@ def qutip_liouvillian(hamiltonian, channels):
     """-i[H, .] + Σ γ D[L] with every term written out, from [(rate, L)]."""
     total = -1j * (qutip.spre(hamiltonian) - qutip.spost(hamiltonian))
     for rate, jump in channels:
-        decay = jump.dag() * jump
-        total = total + rate * (
-            qutip.sprepost(jump, jump.dag()) - 0.5 * (qutip.spre(decay) + qutip.spost(decay))
-        )
+        decay = 0.5 * jump.dag() * jump
+        total = total + rate * (qutip.sprepost(jump, jump.dag()) - qutip.spre(decay) - qutip.spost(decay))
     return total.full()
 
 
@@ -93,9 +91,7 @@ def in_qutip(rows, n_sites):
 
 def built(description):
     n_sites, hamiltonian, jumps = description
-    return Lindbladian(
-        in_husimix(hamiltonian), [Dissipator(in_husimix(j), rate) for rate, j in jumps], n_sites
-    )
+    return Lindbladian(in_husimix(hamiltonian), [Dissipator(in_husimix(j), rate) for rate, j in jumps], n_sites)
 
 
 @settings(max_examples=40)
@@ -103,9 +99,7 @@ def built(description):
 def test_all_views_are_the_liouvillian_written_with_qutip(description):
     n_sites, hamiltonian, jumps = description
     model = built(description)
-    expected = qutip_liouvillian(
-        in_qutip(hamiltonian, n_sites), [(r, in_qutip(j, n_sites)) for r, j in jumps]
-    )
+    expected = qutip_liouvillian(in_qutip(hamiltonian, n_sites), [(r, in_qutip(j, n_sites)) for r, j in jumps])
     dense = model.to_dense()
     assert_close(dense, expected)
     h, c_ops = model.to_qutip()
@@ -127,7 +121,7 @@ def test_trace_and_hermiticity_are_conserved(description):
     assert np.abs(swapped - dense.conj()).max() <= scale
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(models(), st.booleans())
 def test_a_model_survives_json_exactly(description, with_lattice):
     n_sites, hamiltonian, jumps = description
@@ -176,11 +170,9 @@ def test_spin_one_agrees_with_qutip():
 
 
 def test_one_decaying_spin():
-    # Columns stacked, (ρ00, ρ10, ρ01, ρ11) with 0 = up: the excited population decays, coherence at half the rate.
+    # vec(ρ) = (ρ00, ρ10, ρ01, ρ11) with 0 = up: that population decays, the coherence at half the rate.
     expected = np.array([[-2, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0], [2, 0, 0, 0]])
-    np.testing.assert_allclose(
-        Lindbladian(0, [Dissipator(sigmam(0), 2.0)], 1).to_dense(), expected, atol=1e-15
-    )
+    np.testing.assert_allclose(Lindbladian(0, [Dissipator(sigmam(0), 2.0)], 1).to_dense(), expected, atol=1e-15)
 
 
 def test_site_0_is_the_slowest_index():
@@ -239,9 +231,7 @@ def test_rounding_in_the_hamiltonian_is_dropped():
 
 def test_repr_shows_the_pauli_sum():
     model = Lindbladian(0.5 * pauli("zz", 0, 1) - sigmax(0), [Dissipator(sigmam(0), 0.25)], 2, label="mine")
-    assert repr(model) == (
-        "Lindbladian on 2 sites: mine\n  H = 0.5 z0 z1 - 1 x0\n  + 0.25 D[0.5 x0 + (0-0.5j) y0]"
-    )
+    assert repr(model) == ("Lindbladian on 2 sites: mine\n  H = 0.5 z0 z1 - 1 x0\n  + 0.25 D[0.5 x0 + (0-0.5j) y0]")
     many = repr(Lindbladian(0, [sigmaz(i) for i in range(6)], 6))
     assert many.splitlines()[:3] == ["Lindbladian on 6 sites", "  H = 0", "  + 1 D[1 z0]"]
     assert many.splitlines()[-2:] == ["  + 1 D[1 z3]", "  + ... (2 more dissipators)"]
@@ -255,7 +245,7 @@ SPIN_1 = Operator.local(np.diag([1.0, 0.0, -1.0]), 0)
     [
         (
             lambda: Dissipator(sigmam(0), -0.3),
-            "`rate` must be finite and non-negative, but got -0.3. A rate is γ",
+            "`rate` must be finite and non-negative, but got -0.3. A rate is",
         ),
         (lambda: Dissipator(sigmam(0), math.nan), "`rate` must be .* but got nan"),
         (lambda: Dissipator(sigmam(0), math.inf), "`rate` must be .* but got inf"),

@@ -6,9 +6,9 @@ import diffrax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import systems
 
 import husimix as hx
+import systems
 from husimix.solve import mesolve as mesolve_module
 from husimix.solve import stepping
 from husimix.solve.metric_solvers import AbstractMetricSolver
@@ -94,7 +94,13 @@ def test_an_up_state_on_the_coherent_manifold_leaves_the_pole():
     """The commonest start sits where angles would be singular."""
     model = hx.Lindbladian(0.5 * hx.sigmax(0), [], n_sites=1)
     result = hx.mesolve(
-        model, hx.product_state(1, "up"), TIMES, components=1, manifold="coherent", method=hx.TDVP(rtol=1e-9), **QUIET
+        model,
+        hx.product_state(1, "up"),
+        TIMES,
+        components=1,
+        manifold="coherent",
+        method=hx.TDVP(rtol=1e-9),
+        **QUIET,
     )
     expected = np.stack([0 * TIMES, -np.sin(TIMES), np.cos(TIMES)], axis=-1)
     np.testing.assert_allclose(result.bloch[:, 0], expected, atol=1e-5)
@@ -102,9 +108,7 @@ def test_an_up_state_on_the_coherent_manifold_leaves_the_pole():
 
 def test_save_times_do_not_change_the_steps():
     model, state = ising_ring(), hx.product_state(3, "down")
-    few, many = (
-        hx.mesolve(model, state, np.linspace(0, 2, n), components=2, **QUIET) for n in (3, 201)
-    )
+    few, many = (hx.mesolve(model, state, np.linspace(0, 2, n), components=2, **QUIET) for n in (3, 201))
     assert few.diagnostics["steps"][-1] == many.diagnostics["steps"][-1] < 200
     np.testing.assert_allclose(few.bloch, many.bloch[::100], atol=1e-12)
 
@@ -195,7 +199,10 @@ class Poisoned(AbstractMetricSolver):
 
 @pytest.mark.parametrize(
     ("finite", "status", "remedy"),
-    [(False, hx.Status.NON_FINITE, "Raise the damping"), (True, hx.Status.STEP_COLLAPSE, "Raise the damping")],
+    [
+        (False, hx.Status.NON_FINITE, "Raise the damping"),
+        (True, hx.Status.STEP_COLLAPSE, "Raise the damping"),
+    ],
 )
 def test_a_run_that_cannot_go_on_ends_with_its_remedy(finite, status, remedy):
     with pytest.warns(hx.HusimixWarning, match=remedy):

@@ -159,14 +159,14 @@ def test_parameters_that_are_no_finite_number_are_refused(name, parameter, value
 
 @pytest.mark.parametrize("name", sorted(models.NAMED))
 def test_negative_rates_are_refused(name):
-    with pytest.raises(ValueError, match="`gamma` must be finite and non-negative, but got -0.1"):
+    with pytest.raises(ValueError, match=r"`gamma` must be finite and non-negative, but got -0\.1"):
         models.NAMED[name](Lattice.chain(2), gamma=-0.1)
 
 
 @pytest.mark.parametrize("name", sorted(models.NAMED))
 @pytest.mark.parametrize("lattice", [4, "square", [(0, 1)], None])
 def test_anything_but_a_lattice_is_refused(name, lattice):
-    with pytest.raises(ValueError, match="`lattice` must be a Lattice, but got .* Try hx.Lattice.square"):
+    with pytest.raises(ValueError, match=r"`lattice` must be a Lattice, but got .* Try hx\.Lattice\.square"):
         models.NAMED[name](lattice)
 
 

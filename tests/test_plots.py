@@ -46,9 +46,7 @@ def run_of(lattice, n_times=9, **variables):
 
 
 def with_exact(data):
-    return data.assign(
-        {f"exact_{name}": data[name] + 0.01 for name in map(str, data) if "diagnostic" not in name}
-    )
+    return data.assign({f"exact_{name}": data[name] + 0.01 for name in map(str, data) if "diagnostic" not in name})
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +190,7 @@ def test_map_colours_do_not_exaggerate(values, colours, limits):
 
 
 def test_map_of_a_graph_has_all_its_bonds():
-    lattice = hx.Lattice.from_graph(nx.cycle_graph(7))
+    lattice = hx.Lattice.from_graph(nx.complete_graph(7))
     panel, dots, bonds = parts_of(plot_map(run_of(lattice)))
     assert np.allclose(bonds.get_segments(), lattice.positions[lattice.bonds()])
     assert np.allclose(dots.get_offsets(), lattice.positions)
@@ -208,9 +206,7 @@ def test_map_refuses():
     with pytest.raises(ValueError, match="Argument `axis` must be one of x, y, z, but got 'w'"):
         plot_map(data, axis="w")
     for time in (9, -10):
-        with pytest.raises(
-            ValueError, match=f"Argument `time` must be an index of the 9 save times, but got {time}"
-        ):
+        with pytest.raises(ValueError, match=f"Argument `time` must be an index of the 9 save times, but got {time}"):
             plot_map(data, time=time)
     model = hx.Lindbladian(hx.sigmax(0), n_sites=4)
     with pytest.raises(ValueError, match="come from a model with a lattice"):

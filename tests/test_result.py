@@ -118,6 +118,4 @@ def test_load_refuses_a_file_that_is_cut_off(result, tmp_path, kept):
 
 
 def test_repr_says_what_there_is(result):
-    assert repr(result) == (
-        "Result: completed, 5 times up to t = 1, 3 sites, 2 components, observables: zz, lower"
-    )
+    assert repr(result) == ("Result: completed, 5 times up to t = 1, 3 sites, 2 components, observables: zz, lower")

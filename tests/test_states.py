@@ -2,13 +2,13 @@
 
 import itertools
 
-import dense
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import qutip
 
+import dense
 import husimix as hx
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis

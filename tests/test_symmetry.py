@@ -47,19 +47,19 @@ def ring(n):
     return Lattice.chain(n, periodic=True)
 
 
+def torus(*lengths, periodic=True):
+    return SymmetryGroup.translations(Lattice.rectangle(*lengths, periodic=periodic))
+
+
 GROUPS = [
     pytest.param(SymmetryGroup.identity(5), 1, id="identity"),
     pytest.param(SymmetryGroup.identity(1), 1, id="one site"),
     pytest.param(SymmetryGroup.translations(ring(5)), 5, id="ring"),
     pytest.param(SymmetryGroup.translations(ring(2)), 2, id="ring of two"),
-    pytest.param(SymmetryGroup.translations(Lattice.rectangle(3, 4, periodic=True)), 12, id="torus"),
-    pytest.param(
-        SymmetryGroup.translations(Lattice.rectangle(3, 4, periodic=(True, False))), 3, id="cylinder"
-    ),
-    pytest.param(
-        SymmetryGroup.translations(Lattice.rectangle(3, 4, periodic=(False, True))), 4, id="cylinder 2"
-    ),
-    pytest.param(SymmetryGroup.translations(Lattice.rectangle(3, 1, periodic=True)), 3, id="flat torus"),
+    pytest.param(torus(3, 4), 12, id="torus"),
+    pytest.param(torus(3, 4, periodic=(True, False)), 3, id="cylinder"),
+    pytest.param(torus(3, 4, periodic=(False, True)), 4, id="cylinder 2"),
+    pytest.param(torus(3, 1), 3, id="flat torus"),
     pytest.param(SymmetryGroup.translations(Lattice.kagome(2, 3, periodic=True)), 6, id="kagome"),
     pytest.param(SymmetryGroup.translations(Lattice.cubic(2, 3, 2, periodic=True)), 12, id="cubic"),
     pytest.param(SymmetryGroup.translations(Lattice.square(3)), 1, id="open square"),
@@ -110,10 +110,8 @@ def test_translations_of_a_torus_and_a_cylinder():
     def moved(sx, sy):
         return tuple(4 * ((x + sx) % 3) + (y + sy) % 4 for x in range(3) for y in range(4))
 
-    torus = SymmetryGroup.translations(Lattice.rectangle(3, 4, periodic=True))
-    assert elements(torus) == {moved(sx, sy) for sx in range(3) for sy in range(4)}
-    cylinder = SymmetryGroup.translations(Lattice.rectangle(3, 4, periodic=(True, False)))
-    assert elements(cylinder) == {moved(sx, 0) for sx in range(3)}
+    assert elements(torus(3, 4)) == {moved(sx, sy) for sx in range(3) for sy in range(4)}
+    assert elements(torus(3, 4, periodic=(True, False))) == {moved(sx, 0) for sx in range(3)}
 
 
 def test_translations_of_a_kagome_lattice_move_cells_and_keep_bonds():
@@ -122,9 +120,7 @@ def test_translations_of_a_kagome_lattice_move_cells_and_keep_bonds():
     assert group.n_sites == 18 and len(group.generators) == 2
 
     def moved(sx, sy):
-        return tuple(
-            b + 3 * ((y + sy) % 2 + 2 * ((x + sx) % 3)) for x in range(3) for y in range(2) for b in range(3)
-        )
+        return tuple(b + 3 * ((y + sy) % 2 + 2 * ((x + sx) % 3)) for x in range(3) for y in range(2) for b in range(3))
 
     assert elements(group) == {moved(sx, sy) for sx in range(3) for sy in range(2)}
     bonds = {frozenset(bond) for bond in lattice.bonds().tolist()}
@@ -133,9 +129,8 @@ def test_translations_of_a_kagome_lattice_move_cells_and_keep_bonds():
 
 
 def test_generators_are_few():
-    assert (
-        len(SymmetryGroup.translations(Lattice.cubic(2, 3, 2, periodic=(True, False, True))).generators) == 2
-    )
+    slab = Lattice.cubic(2, 3, 2, periodic=(True, False, True))
+    assert len(SymmetryGroup.translations(slab).generators) == 2
     assert SymmetryGroup.translations(Lattice.chain(3)).generators.shape == (0, 3)
     assert SymmetryGroup.identity(3).generators.shape == (0, 3)
     group = SymmetryGroup.generated([shift(6), reflection(6)])
@@ -182,12 +177,12 @@ def ising_ring(n=4, bonds=None, fields=None, rates=None, jumps=None):
 class TestBrokenTerm:
     def test_none_for_symmetric_models(self):
         model = ising_ring()
-        for p in itertools.chain(SymmetryGroup.generated([shift(4), reflection(4)]).permutations, [shift(4)]):
+        for p in SymmetryGroup.generated([shift(4), reflection(4)]).permutations:
             assert broken_term(model, p) is None
-        torus = Lattice.square(3, periodic=True)
-        for model in (models.dissipative_ising(torus), models.dissipative_xyz(torus), models.lossy_xx(torus)):
-            for p in SymmetryGroup.translations(torus).permutations:
-                assert broken_term(model, p) is None
+        lattice = Lattice.square(3, periodic=True)
+        for build in (models.dissipative_ising, models.dissipative_xyz, models.lossy_xx):
+            for p in SymmetryGroup.translations(lattice).permutations:
+                assert broken_term(build(lattice), p) is None
 
     def test_only_dihedral_permutations_keep_a_ring_of_four(self):
         kept = [p for p in itertools.permutations(range(4)) if broken_term(ising_ring(), np.array(p)) is None]
@@ -221,16 +216,14 @@ class TestBrokenTerm:
 
     @pytest.mark.parametrize("unit", [1e-24, 1e-12, 1.0, 1e12, 1e24])
     def test_units_of_rates_do_not_matter(self, unit):
-        even = ising_ring(
-            rates=[0.7 * unit] * 4, jumps=[np.exp(1j * i) * (sigmam(i) + 0.3) for i in range(4)]
-        )
-        assert broken_term(even, shift(4)) is None
+        jumps = [np.exp(1j * i) * (sigmam(i) + 0.3) for i in range(4)]
+        assert broken_term(ising_ring(rates=[0.7 * unit] * 4, jumps=jumps), shift(4)) is None
         assert broken_term(ising_ring(rates=[unit, unit, 1.1 * unit, unit]), shift(4)) is not None
 
     def test_a_doubled_channel(self):
         jumps = [sigmam(0), sigmam(1), sigmam(1), sigmam(2)]
         model = Lindbladian(0, jumps, 3)
-        assert broken_term(model, shift(3)).startswith("1 D[0.5 x1")
+        assert broken_term(model, shift(3)).startswith(("1 D[0.5 x1", "1 D[0.5 x2"))
         assert broken_term(Lindbladian(0, 2 * [sigmam(0), sigmam(1), sigmam(2)], 3), shift(3)) is None
 
     def test_a_changed_jump(self):
@@ -240,9 +233,8 @@ class TestBrokenTerm:
     def test_equal_channels_may_be_written_with_a_phase_or_another_rate(self):
         phases = np.exp(2j * np.pi * np.array([0.0, 0.13, 0.51, 0.82]))
         assert broken_term(ising_ring(jumps=[p * sigmam(i) for i, p in enumerate(phases)]), shift(4)) is None
-        scaled = ising_ring(
-            jumps=[(i + 1) * sigmam(i) for i in range(4)], rates=[1 / (i + 1) ** 2 for i in range(4)]
-        )
+        factors = np.arange(1, 5)
+        scaled = ising_ring(jumps=[f * sigmam(i) for i, f in enumerate(factors)], rates=1 / factors**2)
         assert broken_term(scaled, shift(4)) is None
 
     def test_collective_channels_keep_their_relative_phases(self):

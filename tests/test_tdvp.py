@@ -1,12 +1,12 @@
 """The velocity against dense linear algebra, and the metric solvers against their formulas."""
 
-import dense
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import dense
 from husimix import Bloch, Coherent, Lattice, Mixture, SpectralCutoff, SymmetryGroup, Tikhonov, models
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
@@ -31,9 +31,7 @@ def velocity(model, mixture, solver, metric="husimi"):
 def dense_system(model, mixture, metric="husimi"):
     """Square root of the metric times tangents (columns) and times 𝓛R, from dense renderings only."""
     root = np.sqrt(dense.metric_diagonal(site_metric(metric, BASIS), mixture.n_sites))
-    tangents = [
-        dense.averaged_tensor(t, mixture.group, 4) for t in np.asarray(dense.tangent_tensors(mixture))
-    ]
+    tangents = [dense.averaged_tensor(t, mixture.group, 4) for t in np.asarray(dense.tangent_tensors(mixture))]
     state = dense.mixture_tensor(mixture.weights, mixture.coordinates, mixture.manifold, mixture.group)
     target = dense.dense_generator(model) @ np.asarray(state)
     return (np.array(tangents) * root).T, target * root

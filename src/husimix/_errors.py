@@ -5,10 +5,9 @@ the only place that knows the grammar; the checks themselves stay beside the cod
 """
 
 import difflib
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
-
-import numpy as np
 
 __all__ = [
     "HusimixWarning",
@@ -58,18 +57,17 @@ def check_number(
         must = "be finite and non-negative" if minimum == 0 else f"be finite and at least {minimum:g}"
     if above is not None:
         must = "be finite and positive" if above == 0 else f"be finite and greater than {above:g}"
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(float(value)):
         raise argument_error(name, must, repr(value), fix)
-    if (minimum is not None and value < minimum) or (above is not None and value <= above):
+    number = float(value)
+    if (minimum is not None and number < minimum) or (above is not None and number <= above):
         raise argument_error(name, must, value, fix)
-    return float(value)
+    return number
 
 
 def check_choice(name: str, value: object, known: Iterable[str]) -> str:
     """`value`, refused with the nearest known name unless it is one of `known`."""
     names = list(known)
     if not isinstance(value, str) or value not in names:
-        raise argument_error(
-            name, f"be one of {', '.join(names)}", repr(value), nearest_name(value, names)
-        )
+        raise argument_error(name, f"be one of {', '.join(names)}", repr(value), nearest_name(value, names))
     return value

@@ -52,9 +52,7 @@ class _OneLineErrors(TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
-    cls=_OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=_OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 def main() -> None:
@@ -112,9 +110,7 @@ def _plot(
     ] = None,
     as_map: Annotated[bool, typer.Option("--map", help="Sites on the lattice, at one time.")] = False,
     axis: Annotated[str | None, typer.Option(help="With --map: x, y or z (default).")] = None,
-    time: Annotated[
-        float | None, typer.Option(help="With --map: the save time; the last by default.")
-    ] = None,
+    time: Annotated[float | None, typer.Option(help="With --map: the save time; the last by default.")] = None,
 ) -> None:
     """Draw a result."""
     if not as_map and (axis is not None or time is not None):
@@ -142,9 +138,7 @@ def _info(file: Annotated[Path, typer.Argument(help="Result, NetCDF.")]) -> None
     typer.echo(f"versions    {', '.join(f'{name} {version}' for name, version in versions.items())}")
     typer.echo("settings")
     for name, value in settings.items():
-        shown = (
-            f"{len(value)} times from {value[0]:g} to {value[-1]:g}" if name == "tsave" else json.dumps(value)
-        )
+        shown = f"{len(value)} times from {value[0]:g} to {value[-1]:g}" if name == "tsave" else json.dumps(value)
         typer.echo(f"  {name:<12}{shown}")
     if "run_file" in data.attrs:
         typer.echo(f"\nTo repeat it: husimix run FILE -o {file.name}, where FILE holds\n")
@@ -163,9 +157,7 @@ def _models() -> None:
         parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "lattice"]
         typer.echo(name)
         typer.echo(f"    {first_line}")
-        typer.echo(
-            f"    {', '.join(str(p).replace(': ', ' (', 1).replace(' = ', ') = ', 1) for p in parameters)}\n"
-        )
+        typer.echo(f"    {', '.join(str(p).replace(': ', ' (', 1).replace(' = ', ') = ', 1) for p in parameters)}\n")
 
 
 @app.command("demo")
@@ -213,7 +205,7 @@ def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
 
     try:
         _save(plots.plot_dynamics(outcome.data), path)
-    except Exception as error:  # noqa: BLE001  # a picture is not worth a traceback over a saved result
+    except Exception as error:  # a picture is not worth a traceback over a saved result
         _complain(f"The picture failed: {error} {outcome.path} holds the result.")
         return False
     if not quiet:

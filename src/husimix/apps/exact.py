@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse.linalg
 
 from husimix._errors import argument_error
@@ -117,14 +116,19 @@ def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | Non
 def _kernel(liouvillian: Any, size: int) -> np.ndarray:
     """The eigenvector of eigenvalue 0; refuses a second one."""
     if size <= 8:
-        values, vectors = scipy.linalg.eig(liouvillian.toarray())
+        solved: Any = np.linalg.eig(liouvillian.toarray())
     else:
         mixed = np.eye(size).reshape(-1).astype(complex) / size
-        values, vectors = scipy.sparse.linalg.eigs(liouvillian, k=2, which="LR", v0=mixed, ncv=60, tol=1e-10)
+        arnoldi: Any = scipy.sparse.linalg.eigs
+        solved = arnoldi(liouvillian, k=2, which="LR", v0=mixed, ncv=60, tol=1e-10)
+    values, vectors = solved
     order = np.argsort(np.abs(values))
     if abs(values[order[1]]) < 1e-8:
         raise argument_error(
-            "model", "have a unique steady state", "two", "Something is conserved; evolve from a state instead."
+            "model",
+            "have a unique steady state",
+            "two",
+            "Something is conserved; evolve from a state instead.",
         )
     return vectors[:, order[0]]
 
@@ -157,5 +161,5 @@ def _result(
 ) -> ExactResult:
     """Sort rows of expectation values, one-site operators first, into a result."""
     n = 3 * model.n_sites
-    bloch = values[:n].real.T.reshape(len(times), model.n_sites, 3)
+    bloch = np.real(values[:n]).T.reshape(len(times), model.n_sites, 3)
     return ExactResult(times, bloch, rho, dict(zip(names, values[n:], strict=True)))

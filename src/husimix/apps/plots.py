@@ -97,9 +97,7 @@ def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
         raise argument_error("time", f"be an index of the {len(times)} save times", time)
     lattice = Lindbladian.from_dict(json.loads(data.attrs["model"])).lattice
     if lattice is None:
-        raise argument_error(
-            "data", "come from a model with a lattice", "none", "Pass lattice=... to the Lindbladian."
-        )
+        raise argument_error("data", "come from a model with a lattice", "none", "Pass lattice=... to the Lindbladian.")
     places = _projected(lattice.positions)
     values = data["bloch"].isel(time=time).sel(axis=axis).values
     low_corner, high_corner = places.min(axis=0) - 0.6, places.max(axis=0) + 0.6
@@ -159,9 +157,7 @@ def _observable_curves(data: xr.Dataset) -> list[_Curve]:
                 curves.append(_Curve(name, values, twin))
                 continue
             for index, part in enumerate(("real", "imag")):
-                curves.append(
-                    _Curve(f"{name} ({part})", values[:, index], None if twin is None else twin[:, index])
-                )
+                curves.append(_Curve(f"{name} ({part})", values[:, index], None if twin is None else twin[:, index]))
     return curves
 
 
@@ -194,9 +190,7 @@ def _draw(
             Line2D([], [], color=_GREY, marker="o", ls="none", ms=4.5, mfc="white", label="variational"),
             Line2D([], [], color=_GREY, lw=1.3, label="exact"),
         ]
-    panel.legend(
-        handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small"
-    )
+    panel.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
 def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
@@ -210,9 +204,7 @@ def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
         if variable in data:
             values = data[variable].values.astype(float)
             # No step precedes the first save time; a logarithmic axis has no place for its 0 and nan.
-            panel.plot(
-                data["time"].values, np.where(values > 0, values, np.nan), color=colour, lw=1.3, label=label
-            )
+            panel.plot(data["time"].values, np.where(values > 0, values, np.nan), color=colour, lw=1.3, label=label)
     panel.set_yscale("log")
     panel.set_ylabel("diagnostics")
     panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

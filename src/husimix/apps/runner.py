@@ -95,7 +95,7 @@ def run(
         dataset.write(data, path)
     except KeyboardInterrupt:
         return Outcome(path, result, data, "The exact twin was interrupted.")
-    except Exception as error:  # noqa: BLE001  # whatever it is must not keep the result from the caller
+    except Exception as error:  # whatever it is must not keep the result from the caller
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(path, result, data, f"The exact twin failed. {reason}")
     return Outcome(path, result, data)
@@ -177,9 +177,7 @@ def check_writable(name: str, path: str | os.PathLike[str], suffixes: Sequence[s
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
             pass
     except OSError as error:
-        raise argument_error(
-            name, "name a file that can be written", f"{target} ({error.strerror})"
-        ) from None
+        raise argument_error(name, "name a file that can be written", f"{target} ({error.strerror})") from None
     return target
 
 

@@ -1,0 +1,1 @@
+"""How a state is written: metric, manifolds, mixtures of product states, their kernels and observables."""

@@ -96,7 +96,10 @@ def reduced(state: "Mixture", sites: Iterable[int] | int) -> np.ndarray:
     size = state.basis.dimension ** len(chosen)
     if 16 * size**2 > _DENSE_BYTES:
         raise argument_error(
-            "sites", "give a matrix of at most 4096 rows", f"{size} rows", "Choose fewer sites, or use renyi2."
+            "sites",
+            "give a matrix of at most 4096 rows",
+            f"{size} rows",
+            "Choose fewer sites, or use renyi2.",
         )
     weights, vectors = (np.asarray(x) for x in state.images(np.array(chosen)))
     # |i⟩⟨j| elements of each one-site factor, ρ_site = Σ_a v_a B_a / d.

@@ -36,9 +36,6 @@ class Measurement:
 
     Args:
         operator: O = Σ_s f_s ⊗ B_a.
-
-    Calling it with a mixture returns ⟨O⟩, a float for a Hermitian O and a complex number otherwise. Cost:
-    K |G| q for each product of q sites.
     """
 
     def __init__(self, operator: Operator):
@@ -46,6 +43,7 @@ class Measurement:
         self._groups = list(operator.products())
 
     def __call__(self, state: "Mixture") -> float | complex:
+        """⟨O⟩, a float for Hermitian O, else complex. Cost: K |G| q for each product of q sites."""
         total = 0j
         for sites, members, coefficients in self._groups:
             total += complex(_expect_products(state, sites, members, coefficients))

@@ -78,7 +78,12 @@ class GramFactors(NamedTuple):
 
 
 def gram_factors(
-    bra: Component, bra_tangents: Tangents, ket: Component, ket_tangents: Tangents, g: Metric, log_scale: Scalar
+    bra: Component,
+    bra_tangents: Tangents,
+    ket: Component,
+    ket_tangents: Tangents,
+    g: Metric,
+    log_scale: Scalar,
 ) -> GramFactors:
     """The factors of the Gram matrix of one pair. Cost: 2 N D p (p + 2)."""
     s = site_overlaps(bra, ket, g)

@@ -1,0 +1,1 @@
+"""What the system is: sites and lattices, operators, Lindbladians, named models, symmetry."""

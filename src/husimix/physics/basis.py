@@ -87,7 +87,7 @@ def site_basis(dimension: int = 2) -> SiteBasis:
     """
     if dimension < 2:
         raise argument_error("dimension", "be at least 2", dimension)
-    sx, sy, sz = spin_matrices(dimension)
+    sx, sy, _ = spin_matrices(dimension)
     lowering = sx - 1j * sy
     members, ranks, labels = [np.eye(dimension, dtype=complex)], [0], ["1"]
     for rank in range(1, dimension):

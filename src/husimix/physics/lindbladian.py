@@ -44,7 +44,10 @@ class Dissipator:
     def __post_init__(self) -> None:
         if not isinstance(self.operator, Operator):
             raise argument_error(
-                "operator", "be an operator", repr(self.operator), "Build it from hx.sigmam(i), hx.pauli(...)."
+                "operator",
+                "be an operator",
+                repr(self.operator),
+                "Build it from hx.sigmam(i), hx.pauli(...).",
             )
         _check_finite("operator", self.operator)
         fix = "A rate is γ in γ(LρL† - ½{L†L, ρ}); put signs and phases into the operator."
@@ -102,7 +105,10 @@ class Lindbladian:
         self.dissipators = tuple(channels)
         self.lattice = lattice
         self.label = label
-        for name, operator in [("hamiltonian", hamiltonian), *(("dissipators", c.operator) for c in channels)]:
+        for name, operator in [
+            ("hamiltonian", hamiltonian),
+            *(("dissipators", c.operator) for c in channels),
+        ]:
             self._check_fits(name, operator)
 
     def _check_fits(self, name: str, operator: Operator) -> None:
@@ -134,7 +140,10 @@ class Lindbladian:
         size = self.basis.dimension**self.n_sites
         if size**2 > _DENSE_LIMIT:
             raise argument_error(
-                "n_sites", f"give at most {_DENSE_LIMIT} rows for a dense view", f"{size}² rows", "Use fewer sites."
+                "n_sites",
+                f"give at most {_DENSE_LIMIT} rows for a dense view",
+                f"{size}² rows",
+                "Use fewer sites.",
             )
         identity = np.eye(size)
         h = self.hamiltonian_matrix()

@@ -98,7 +98,8 @@ class Operator:
     def permuted(self, permutation: Sequence[int] | np.ndarray) -> "Operator":
         """The operator with site i renamed to `permutation[i]`."""
         return Operator(
-            {tuple(sorted((int(permutation[i]), a) for i, a in p)): f for p, f in self.terms.items()}, self.basis
+            {tuple(sorted((int(permutation[i]), a) for i, a in p)): f for p, f in self.terms.items()},
+            self.basis,
         )
 
     def products(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -123,7 +123,7 @@ def _add(words: dict[_Word, float], factors: list[tuple[int, int, int]], weight:
 def _matrix(letter: _Letter, basis: SiteBasis) -> np.ndarray:
     part, a, b = letter
     matrix = basis.sandwich(a, b)
-    return matrix.imag if part else matrix.real
+    return np.imag(matrix) if part else np.real(matrix)
 
 
 def _collect(words: dict[_Word, float], basis: SiteBasis, n_sites: int) -> SumOfProducts:

@@ -6,6 +6,7 @@ stands for when a group is in use (docs/theory.md, eq. 13).
 
 import math
 from collections import Counter
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -65,7 +66,7 @@ class SymmetryGroup(eqx.Module):
         for row in rows:
             if row.dtype.kind not in "iu" or not np.array_equal(np.sort(row), np.arange(rows.shape[1])):
                 raise argument_error("generators", f"be permutations of 0 ... {rows.shape[1] - 1}", row)
-        group = PermutationGroup([Permutation([int(i) for i in row]) for row in rows])
+        group: Any = PermutationGroup([Permutation([int(i) for i in row]) for row in rows])
         elements = np.array([element.array_form for element in group.elements])
         return cls.of_elements(elements[np.lexsort(elements.T[::-1])], rows)
 

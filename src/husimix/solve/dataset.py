@@ -31,7 +31,7 @@ def to_dataset(result: "Result") -> xr.Dataset:
     variables: dict[str, Any] = {"bloch": (("time", "site", "axis"), result.bloch, {"long_name": "Bloch vector"})}
     for name, values in result.expect.items():
         if np.iscomplexobj(values):
-            parts = np.stack([values.real, values.imag], axis=-1)
+            parts = np.stack([np.real(values), np.imag(values)], axis=-1)
             variables[f"expect_{name}"] = (("time", "part"), parts)
         else:
             variables[f"expect_{name}"] = (("time",), values)

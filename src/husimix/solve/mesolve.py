@@ -53,10 +53,10 @@ class TDVP:
         ValueError: for values out of range.
     """
 
-    metric_solver: AbstractMetricSolver = Tikhonov()
+    metric_solver: AbstractMetricSolver = dataclasses.field(default_factory=Tikhonov)
     rtol: float = 1e-4
     atol: float | None = None
-    solver: diffrax.AbstractAdaptiveSolver = diffrax.Bosh3()
+    solver: diffrax.AbstractERK = dataclasses.field(default_factory=diffrax.Bosh3)
     spread: float = 0.5
     max_steps: int = 100_000
     memory_limit: float = 4.0
@@ -128,7 +128,7 @@ def mesolve(
     Raises:
         ValueError: for any argument that does not fit, before anything is computed.
     """
-    method = _check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
+    settled: TDVP = _check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
     _check_kind("model", model, Lindbladian, "Try hx.models.dissipative_ising(lattice).")
     _check_kind("state", state, Mixture, 'Try hx.product_state(n_sites, "down").')
     if state.n_sites != model.n_sites or state.basis is not model.basis:
@@ -143,24 +143,25 @@ def mesolve(
     on_manifold = state.on_manifold(manifold)
     if group.order == 1 and state.group.order > 1:
         on_manifold = on_manifold.expanded()
-    kernel_bytes = _check_memory(count, on_manifold, method.memory_limit)
+    kernel_bytes = _check_memory(count, on_manifold, settled.memory_limit)
     start = with_components(
-        Mixture(on_manifold.weights, on_manifold.coordinates, on_manifold.manifold, group), count, method.spread, seed
+        Mixture(on_manifold.weights, on_manifold.coordinates, on_manifold.manifold, group),
+        count,
+        settled.spread,
+        seed,
     )
-    motion = Motion(
-        sum_of_products(model), jnp.asarray(g), group, start.manifold, method.metric_solver, kernel_bytes
-    )
+    motion = Motion(sum_of_products(model), jnp.asarray(g), group, start.manifold, settled.metric_solver, kernel_bytes)
     settings = {
         "tsave": times.tolist(),
         "components": count,
         "manifold": type(start.manifold).__name__.lower(),
         "metric": metric if isinstance(metric, str) else np.asarray(metric).tolist(),
         "symmetry": "none" if group.order == 1 else f"group of {group.order} permutations",
-        "method": method.to_dict(),
+        "method": settled.to_dict(),
         "seed": seed,
     }
     recorder = _Recorder(start, {name: Measurement(o) for name, o in measured.items()}, save_states)
-    return _run(model, motion, start, times, method, recorder, settings, progress)
+    return _run(model, motion, start, times, settled, recorder, settings, progress)
 
 
 def _run(

@@ -140,14 +140,14 @@ def evolve(
     return Status.COMPLETED, float(times[-1]), point
 
 
-def _field(t: Array, moving: _Moving, motion: Motion) -> _Moving:
+def _field(t: Any, moving: _Moving, motion: Motion) -> _Moving:
     return _Moving(*motion.velocity(moving.point))
 
 
 _TERM = diffrax.ODETerm(_field)
 
 
-def _controller(control: StepControl) -> diffrax.PIDController:
+def _controller(control: StepControl) -> Any:
     def norm(error: _Moving) -> Array:
         return rms_norm(error.point)
 
@@ -171,7 +171,16 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
     interpolation = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken[2])
     none = jnp.zeros((), dtype=int)
     return _Carry(
-        t0, t_next, moving, solver_state, controller_state, interpolation, none, none, zero, jnp.zeros((), dtype=bool)
+        t0,
+        t_next,
+        moving,
+        solver_state,
+        controller_state,
+        interpolation,
+        none,
+        none,
+        zero,
+        jnp.zeros((), dtype=bool),
     )
 
 

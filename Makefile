@@ -1,0 +1,44 @@
+# Each target sets up what it needs; only Python 3.11 to 3.13 and make are assumed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: demo test test-all lint format docs bench clean help
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --upgrade pip
+	$(RUN)/python -m pip install --quiet -e ".[dev]"
+	touch $@
+
+demo: $(VENV)/.installed      ## 3x3 dissipative Ising model next to the exact answer: demo/run.nc, demo/run.png
+	$(RUN)/husimix demo --directory demo
+
+test: $(VENV)/.installed      ## the tests that CI runs
+	$(RUN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed  ## all tests
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/.installed      ## style and types
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/pyright
+
+format: $(VENV)/.installed    ## put the code into the house style
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+docs: $(VENV)/.installed      ## the documentation as HTML in docs/_build
+	$(RUN)/python -m pip install --quiet -e ".[docs]"
+	$(RUN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
+bench: $(VENV)/.installed     ## the tables in benchmarks/results
+	$(RUN)/python benchmarks/accuracy.py
+	$(RUN)/python benchmarks/kernels.py
+
+clean:           ## remove what the targets made, except results
+	rm -rf $(VENV) docs/_build demo build dist .pytest_cache .ruff_cache .hypothesis
