@@ -60,14 +60,13 @@ class Lattice:
 
     Two lattices are equal only if they are the same object. All arrays are read-only.
 
-    **Attributes**
-
-    - `name`: the constructor's name, such as "square"; "graph" for `from_graph`.
-    - `shape`: number of unit cells along each direction; `(N,)` for a graph.
-    - `periodic`: for each direction, whether it closes on itself; `(False,)` for a graph.
-    - `positions`: `(N, dim)`, where the sites are, not wrapped around.
-    - `primitive`: `(dim, dim)`, primitive vectors as rows; `(0, dim)` for a graph.
-    - `basis`: `(B, dim)`, the sites of one unit cell; `(0, dim)` for a graph.
+    Attributes:
+        name: the constructor's name, such as "square"; "graph" for `from_graph`.
+        shape: number of unit cells along each direction; `(N,)` for a graph.
+        periodic: for each direction, whether it closes on itself; `(False,)` for a graph.
+        positions: `(N, dim)`, where the sites are, not wrapped around.
+        primitive: `(dim, dim)`, primitive vectors as rows; `(0, dim)` for a graph.
+        basis: `(B, dim)`, the sites of one unit cell; `(0, dim)` for a graph.
     """
 
     name: str
@@ -95,12 +94,14 @@ class Lattice:
     def rectangle(cls, lx: int, ly: int, periodic: bool | Sequence[bool] = False) -> Self:
         """A square lattice of `lx` x `ly` sites.
 
-        **Arguments** (the same for every lattice below)
+        The arguments are the same for every lattice below.
 
-        - `lx`, `ly`, `lz`: number of unit cells along each primitive vector, at least 1.
-        - `periodic`: one bool for all directions, or one per direction.
+        Args:
+            lx, ly, lz: number of unit cells along each primitive vector, at least 1.
+            periodic: one bool for all directions, or one per direction.
 
-        **Raises** ValueError if a length is not a positive integer or `periodic` does not fit.
+        Raises:
+            ValueError: if a length is not a positive integer or `periodic` does not fit.
         """
         return cls._regular("rectangle", {"lx": lx, "ly": ly}, periodic)
 
@@ -133,14 +134,14 @@ class Lattice:
     def from_graph(cls, graph: nx.Graph) -> Self:
         """The lattice whose nearest neighbours are the edges of a networkx graph.
 
-        **Arguments**
+        Args:
+            graph: undirected, without self loops or parallel edges, with at least one node. Its nodes become
+              sites 0..N-1 in the graph's own order; labels and edge attributes are not kept. If every node has an
+              attribute `pos` (dim numbers), these are the positions, in any unit; otherwise the sites are put on
+              a circle, for drawing only: distances on a graph are counted in edges.
 
-        - `graph`: undirected, without self loops or parallel edges, with at least one node. Its nodes become
-          sites 0..N-1 in the graph's own order; labels and edge attributes are not kept. If every node has an
-          attribute `pos` (dim numbers), these are the positions, in any unit; otherwise the sites are put on
-          a circle, for drawing only: distances on a graph are counted in edges.
-
-        **Raises** ValueError if `graph` is none of the above.
+        Raises:
+            ValueError: if `graph` is none of the above.
         """
         _check_graph(graph)
         positions = _graph_positions(graph)
@@ -171,13 +172,14 @@ class Lattice:
         minimum-image distance is d_s. So every pair is in exactly one shell, none is doubled when a period is
         1 or 2, and a shell may be empty on a small lattice. On a graph d_s = s, counted in edges.
 
-        **Arguments**
+        Args:
+            shell: 1 for nearest neighbours, 2 for next-nearest, ...
 
-        - `shell`: 1 for nearest neighbours, 2 for next-nearest, ...
+        Returns:
+            An integer array `(M, 2)` with i < j in every row, rows unique and in lexicographic order.
 
-        **Returns** an integer array `(M, 2)` with i < j in every row, rows unique and in lexicographic order.
-
-        **Raises** ValueError if `shell` is not an integer of at least 1.
+        Raises:
+            ValueError: if `shell` is not an integer of at least 1.
         """
         shell = check_integer("shell", shell, minimum=1, fix="Shell 1 is the nearest neighbours.")
         if self._edges is None:
@@ -189,9 +191,10 @@ class Lattice:
     def translations(self) -> Integers:
         """The translations along the periodic directions, as permutations of the sites.
 
-        **Returns** an integer array `(G, N)`: translation g moves site i to site `p[i]`, with `p` row g. G is
-        the product of the periodic lengths, the shifts are in row-major order, and row 0 is the identity: the
-        only row of an open lattice or a graph.
+        Returns:
+            An integer array `(G, N)`: translation g moves site i to site `p[i]`, with `p` row g. G is
+            the product of the periodic lengths, the shifts are in row-major order, and row 0 is the identity: the
+            only row of an open lattice or a graph.
         """
         if self._edges is not None:
             return np.arange(self.n_sites)[None]
@@ -203,16 +206,19 @@ class Lattice:
     def to_graph(self, shell: int = 1) -> nx.Graph:
         """The bonds of one `shell`, as in `bonds`, as a networkx graph.
 
-        **Returns** a graph with nodes 0..N-1, each with its position as attribute `pos`, a list of floats.
+        Returns:
+            A graph with nodes 0..N-1, each with its position as attribute `pos`, a list of floats.
 
-        **Raises** ValueError if `shell` is not an integer of at least 1.
+        Raises:
+            ValueError: if `shell` is not an integer of at least 1.
         """
         return _graph(self.bonds(shell).tolist(), self.positions.tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description from which `from_dict` rebuilds the lattice exactly.
 
-        **Returns** `kind`, `shape` and `periodic`; for a graph `kind`, `edges` and `positions`.
+        Returns:
+            `kind`, `shape` and `periodic`; for a graph `kind`, `edges` and `positions`.
         """
         if self._edges is None:
             return {"kind": self.name, "shape": list(self.shape), "periodic": list(self.periodic)}
@@ -222,11 +228,11 @@ class Lattice:
     def from_dict(cls, description: Mapping[str, Any]) -> Self:
         """The lattice that `to_dict` described.
 
-        **Arguments**
+        Args:
+            description: a mapping with exactly the keys that `to_dict` writes.
 
-        - `description`: a mapping with exactly the keys that `to_dict` writes.
-
-        **Raises** ValueError if a key is missing or unknown, or if a value does not describe a lattice.
+        Raises:
+            ValueError: if a key is missing or unknown, or if a value does not describe a lattice.
         """
         if not isinstance(description, Mapping):
             raise argument_error("description", "be a mapping, as from `to_dict`", repr(description))
