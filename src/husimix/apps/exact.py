@@ -19,7 +19,7 @@ from husimix.physics.operators import Operator
 if TYPE_CHECKING:
     import qutip
 
-__all__ = ["ExactResult", "mesolve", "steadystate"]
+__all__ = ["ExactResult", "check_evolvable", "mesolve", "require_qutip", "steadystate"]
 
 _MAX_DIMENSION = 1024
 _MAX_STEADY_DIMENSION = 512
@@ -66,8 +66,8 @@ def mesolve(
         ValueError: for too many sites.
         ImportError: if QuTiP is not installed.
     """
-    qutip = _import_qutip()
-    _check_dimension(model, _MAX_DIMENSION, "Compare a smaller lattice.")
+    qutip = require_qutip()
+    check_evolvable(model)
     measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
     hamiltonian, jumps = model.to_qutip()
     operators = [_qobj(o, model) for o in [*_one_site_operators(model), *measured.values()]]
@@ -97,7 +97,7 @@ def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | Non
         ValueError: for too many sites, or a model whose steady state is not unique, as without dissipation.
         ImportError: if QuTiP is not installed.
     """
-    qutip = _import_qutip()
+    qutip = require_qutip()
     _check_dimension(model, _MAX_STEADY_DIMENSION, "Evolve for a long time with `exact.mesolve` instead.")
     hamiltonian, jumps = model.to_qutip()
     if not jumps:
@@ -133,12 +133,18 @@ def _kernel(liouvillian: Any, size: int) -> np.ndarray:
     return vectors[:, order[0]]
 
 
-def _import_qutip() -> Any:
+def require_qutip() -> Any:
+    """The module `qutip`. Raises ImportError, with the command that installs it, if it is missing."""
     try:
         import qutip
     except ImportError as error:
         raise ImportError('The exact twin needs QuTiP: pip install "husimix[exact]"') from error
     return qutip
+
+
+def check_evolvable(model: Lindbladian) -> None:
+    """Refuse a model that `mesolve` would need too much memory for. Raises ValueError."""
+    _check_dimension(model, _MAX_DIMENSION, "Compare a smaller lattice.")
 
 
 def _check_dimension(model: Lindbladian, limit: int, fix: str) -> None:
@@ -153,7 +159,7 @@ def _one_site_operators(model: Lindbladian) -> list[Operator]:
 
 def _qobj(operator: Operator, model: Lindbladian) -> "qutip.Qobj":
     dims = [[model.basis.dimension] * model.n_sites] * 2
-    return _import_qutip().Qobj(sparse_operator(operator, model.n_sites), dims=dims)
+    return require_qutip().Qobj(sparse_operator(operator, model.n_sites), dims=dims)
 
 
 def _result(

@@ -80,9 +80,9 @@ def run(
     path = check_writable("output", output, (".nc",))
     setup = run_file.build()
     if compare_exact:
-        exact._import_qutip()
+        exact.require_qutip()
         with explained(setup.name):
-            exact._check_dimension(setup.model, exact._MAX_DIMENSION, "Run it without the exact twin.")
+            exact.check_evolvable(setup.model)
     result = solve(setup, progress)
     data = result.to_xarray().assign_attrs(run_file=setup.text)
     dataset.write(data, path)

@@ -11,7 +11,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.phasespace import pair
@@ -272,4 +271,4 @@ def _gram_numbers(bra: Frame) -> int:
 
 def parameter_count(n_components: int, n_sites: int, n_parameters: int) -> int:
     """P = K (1 + N p), the rows of the Gram matrix."""
-    return int(np.int64(n_components) * (1 + n_sites * n_parameters))
+    return n_components * (1 + n_sites * n_parameters)
