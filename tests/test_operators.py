@@ -273,7 +273,8 @@ def test_first_non_hermitian_term_is_named():
     # Rounding of 1e-12 of the largest coefficient does not count.
     assert (sigmax(0) + 1e-13j * sigmay(0)).is_hermitian
     assert not (sigmax(0) + 1e-11j * sigmay(0)).is_hermitian
-    assert not (1e-3j * sigmay(0)).is_hermitian
+    assert (1e4 * sigmax(0) + 1e-9j * sigmay(0)).is_hermitian
+    assert not (1e-14j * sigmay(0)).is_hermitian
 
 
 def rebuilt(operator):

@@ -57,13 +57,13 @@ def _real(example: str) -> Any:
     return _key("be a finite number", example)
 
 
-class _Section(BaseModel):
+class _AbstractSection(BaseModel):
     """A table of a run file: unknown keys, other types, infinities and nan are refused."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-class LatticeSection(_Section):
+class LatticeSection(_AbstractSection):
     """[lattice]: a constructor of `husimix.Lattice`, its lengths and its boundaries."""
 
     kind: str = _key(f"be one of {', '.join(_KINDS)}", 'kind = "square"', ...)
@@ -78,7 +78,7 @@ class LatticeSection(_Section):
         return Lattice.from_dict({"kind": kind, "shape": self.shape, "periodic": self.periodic})
 
 
-class ModelSection(_Section):
+class ModelSection(_AbstractSection):
     """[model]: the name of a model in `husimix.models` and its parameters."""
 
     model_config = pydantic.ConfigDict(extra="allow")
@@ -95,7 +95,7 @@ class ModelSection(_Section):
         return NAMED[self.name](lattice, **self.parameters())
 
 
-class StateSection(_Section):
+class StateSection(_AbstractSection):
     """[state]: the product state to start from."""
 
     spins: str | list[float] | list[list[float]] = _key(
@@ -113,7 +113,7 @@ class StateSection(_Section):
         return product_state(n_sites, **self.model_dump(exclude_unset=True))
 
 
-class TimeSection(_Section):
+class TimeSection(_AbstractSection):
     """[time]: the save times, either evenly spaced from 0 or listed."""
 
     end: float | None = _real("end = 5.0")
@@ -142,7 +142,7 @@ class TimeSection(_Section):
         return np.linspace(0, self.end, self.saves) if self.end and self.saves else np.array(self.times)
 
 
-class MethodSection(_Section):
+class MethodSection(_AbstractSection):
     """[method]: the settings of `husimix.mesolve` and `husimix.TDVP`; keys that are not set keep their defaults."""
 
     components: int | None = _whole("components = 8")
@@ -182,7 +182,7 @@ class MethodSection(_Section):
         return given | ({"method": TDVP(**settings)} if settings else {})
 
 
-class ObservableSection(_Section):
+class ObservableSection(_AbstractSection):
     """One entry of [observables]: a product of Pauli operators on given sites, or its mean over bonds or sites."""
 
     pauli: str = _key("be a string of the letters x y z + -", 'pauli = "zz"', ...)
@@ -235,7 +235,7 @@ class Setup:
     arguments: dict[str, Any]
 
 
-class RunFile(_Section):
+class RunFile(_AbstractSection):
     """A run file, checked; its fields are its sections, and `build` turns them into library objects."""
 
     lattice: LatticeSection = _key("be a section of keys", 'kind = "square" and shape = [3, 3]', ...)
@@ -331,7 +331,7 @@ def explained(name: str) -> Iterator[None]:
         raise RunFileError(f"Run file {name}: {' '.join(str(error).split())}") from error
 
 
-def _signature_section(function: Callable[..., Lindbladian]) -> type[_Section]:
+def _signature_section(function: Callable[..., Lindbladian]) -> type[_AbstractSection]:
     """A section whose keys are the parameters of a model, the lattice apart."""
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
@@ -341,7 +341,7 @@ def _signature_section(function: Callable[..., Lindbladian]) -> type[_Section]:
             default = ... if parameter.default is parameter.empty else parameter.default
             example = f"{name} = 1" if default is ... else f"{name} = {json.dumps(default)}"
             fields[name] = (kind, _key(must, example, default))
-    return pydantic.create_model("Parameters", __base__=_Section, **fields)
+    return pydantic.create_model("Parameters", __base__=_AbstractSection, **fields)
 
 
 def _first_mistake(

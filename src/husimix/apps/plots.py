@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy.spatial import KDTree
+
+try:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+except ImportError as error:
+    raise ImportError('Pictures need matplotlib: pip install "husimix[plot]"') from error
 
 from husimix._errors import argument_error, check_choice, check_integer
 from husimix.physics.lattice import Lattice
