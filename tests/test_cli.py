@@ -1,5 +1,6 @@
 """The command line: real files through `husimix run`, `info`, `plot`, `models` and `demo`."""
 
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import husimix as hx
+from husimix import apps
 from husimix.apps import cli, exact, runner
 from husimix.apps.config import parse_run_file
 from husimix.solve import dataset, mesolve
@@ -108,11 +110,13 @@ def test_models_shows_hamiltonians_and_defaults():
     assert "V (float) = 2.0, g (float) = 1.0, gamma (float) = 1.0\n" in text
 
 
-def test_entry_point_survives_a_terminal_without_greek():
-    command = [sys.executable, "-W", "error", "-c", "from husimix.apps.cli import main; main()", "models"]
-    ended = subprocess.run(command, capture_output=True, env={"PYTHONIOENCODING": "latin-1"}, check=False)
+def test_entry_point_survives_a_terminal_without_greek(finished):
+    call = [sys.executable, "-W", "error", "-c", "from husimix.apps.cli import main; main()"]
+    command = [*call, "info", str(finished[0] / "free.nc")]
+    latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(command, capture_output=True, env=latin, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert b"H = (V/4) ?_bonds ?z ?z" in ended.stdout
+    assert b"???, all sites and times" in ended.stdout
 
 
 def test_run_saves_what_it_prints(finished):
@@ -213,9 +217,9 @@ def test_map_takes_the_nearest_save_time(finished, monkeypatch):
     asked = []
     monkeypatch.setattr(plots, "plot_map", lambda data, axis, time: asked.append((axis, time)) or plots.Figure())
     file = finished[0] / "free.nc"
-    for options in ([], ["--time", "0.9"], ["--time", "0", "--axis", "x"]):
+    for options in ([], ["--time", "0.85"], ["--time", "0.9"], ["--time", "0", "--axis", "x"]):
         assert husimix("plot", file, "--map", *options).exit_code == 0
-    assert asked == [("z", -1), ("z", 4), ("x", 0)]
+    assert asked == [("z", -1), ("z", 3), ("z", 4), ("x", 0)]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +287,17 @@ def test_output_that_cannot_be_written_is_found_before_the_run(run_file, output,
 def test_picture_that_cannot_be_written_is_found_before_the_run(run_file):
     line = refused("run", run_file, "-o", run_file.with_suffix(".nc"), "--plot", run_file.with_suffix(".gif"))
     assert "Argument `plot` must end in .png or .pdf or .svg" in line
+
+
+@pytest.mark.usefixtures("no_computing")
+def test_missing_matplotlib_is_found_before_the_run(run_file, monkeypatch):
+    monkeypatch.delattr(apps, "plots", raising=False)
+    monkeypatch.delitem(sys.modules, "husimix.apps.plots", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
+    picture = run_file.with_suffix(".png")
+    line = refused("run", run_file, "-o", run_file.with_suffix(".nc"), "--plot", picture)
+    assert line == 'Error: Pictures need matplotlib: pip install "husimix[plot]"'
+    assert refused("demo", "--directory", run_file.parent / "demo") == line
 
 
 @pytest.mark.usefixtures("no_computing")

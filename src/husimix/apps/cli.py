@@ -89,7 +89,7 @@ def _run(
 ) -> None:
     """Carry out a run file and save the result."""
     if plot is not None:
-        runner.check_writable("plot", plot, _PICTURES)
+        _check_picture("plot", plot)
     outcome = runner.run(read_run_file(file), output, compare_exact, progress=not quiet)
     if not quiet:
         _print_summary(outcome.data)
@@ -116,7 +116,7 @@ def _plot(
     if not as_map and (axis is not None or time is not None):
         raise argument_error("axis" if time is None else "time", "stand beside --map", axis or time)
     data = _read(file)
-    target = runner.check_writable("output", output or file.with_suffix(".png"), _PICTURES)
+    target = _check_picture("output", output or file.with_suffix(".png"))
     from husimix.apps import plots
 
     if as_map:
@@ -171,7 +171,7 @@ def _demo(
         typer.echo(text, nl=False)
         return
     directory.mkdir(parents=True, exist_ok=True)
-    picture = runner.check_writable("directory", directory / "run.png", _PICTURES)
+    picture = _check_picture("directory", directory / "run.png")
     run_file = parse_run_file(text, "demo.toml")
     outcome = runner.run(run_file, directory / "run.nc", compare_exact=True)
     failed = _report_failures(outcome)
@@ -186,6 +186,13 @@ def _demo(
 
 def _complain(message: str) -> None:
     typer.echo(f"Error: {' '.join(message.split())}", err=True)
+
+
+def _check_picture(name: str, path: Path) -> Path:
+    """Refuse a picture that could not be drawn later: no matplotlib, or no place to write it."""
+    from husimix.apps import plots  # noqa: F401
+
+    return runner.check_writable(name, path, _PICTURES)
 
 
 def _report_failures(outcome: runner.Outcome) -> bool:
