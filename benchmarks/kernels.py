@@ -42,7 +42,7 @@ def main():
     lines = [
         "# Time of the kernels",
         "",
-        "Milliseconds, medians of seven, dissipative Ising model on periodic square lattices. Cholesky is factorisation",
+        "Milliseconds, medians of seven, dissipative Ising model on periodic squares. Cholesky is factorisation",
         "and solution of the Gram matrix of the same row, by OpenBLAS with one and two threads.",
         "",
         f"{date.today()}, {platform.processor() or platform.machine()}, {platform.system()}, 2 cores, "

@@ -71,7 +71,7 @@ def mesolve(
     measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
     hamiltonian, jumps = model.to_qutip()
     operators = [_qobj(o, model) for o in [*_one_site_operators(model), *measured.values()]]
-    options = {"progress_bar": "tqdm" if progress else "", "atol": 1e-8, "rtol": 1e-6, "nsteps": 1_000_000}
+    options = {"progress_bar": "text" if progress else "", "atol": 1e-8, "rtol": 1e-6, "nsteps": 1_000_000}
     start = qutip.Qobj(state.to_dense(), dims=hamiltonian.dims)
     times = np.asarray(tsave, dtype=float)
     solved = qutip.mesolve(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from husimix._errors import argument_error
+from husimix._errors import check_integer
 
 __all__ = ["SiteBasis", "site_basis", "spin_matrices"]
 
@@ -69,7 +69,6 @@ def spin_matrices(dimension: int) -> np.ndarray:
     return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(m)])
 
 
-@functools.cache
 def site_basis(dimension: int = 2) -> SiteBasis:
     """The basis of real spherical tensors of a site of dimension d = 2S + 1 (docs/theory.md, eq. 1).
 
@@ -83,10 +82,13 @@ def site_basis(dimension: int = 2) -> SiteBasis:
         The `SiteBasis`; repeated calls return the same object.
 
     Raises:
-        ValueError: if `dimension` is below 2.
+        ValueError: if `dimension` is no integer of at least 2.
     """
-    if dimension < 2:
-        raise argument_error("dimension", "be at least 2", dimension)
+    return _site_basis(check_integer("dimension", dimension, 2))
+
+
+@functools.cache
+def _site_basis(dimension: int) -> SiteBasis:
     sx, sy, _ = spin_matrices(dimension)
     lowering = sx - 1j * sy
     members, ranks, labels = [np.eye(dimension, dtype=complex)], [0], ["1"]

@@ -28,7 +28,7 @@ def dissipative_ising(lattice: Lattice, V: float = 2.0, g: float = 1.0, gamma: f
     Raises:
         ValueError: for parameters that are not finite or a negative rate.
     """
-    _check(lattice, V=V, g=g)
+    _check(lattice, gamma, V=V, g=g)
     zz = _bond_sum(lattice, "zz", V / 4)
     h = operator_sum([*zz, *(g / 2 * sigmax(i) for i in range(lattice.n_sites))])
     return _decaying(lattice, h, gamma, f"dissipative_ising(V={V:g}, g={g:g}, gamma={gamma:g})")
@@ -50,7 +50,7 @@ def dissipative_xyz(
     Raises:
         ValueError: for parameters that are not finite or a negative rate.
     """
-    _check(lattice, Jx=Jx, Jy=Jy, Jz=Jz)
+    _check(lattice, gamma, Jx=Jx, Jy=Jy, Jz=Jz)
     bonds = [*_bond_sum(lattice, "xx", Jx), *_bond_sum(lattice, "yy", Jy), *_bond_sum(lattice, "zz", Jz)]
     label = f"dissipative_xyz(Jx={Jx:g}, Jy={Jy:g}, Jz={Jz:g}, gamma={gamma:g})"
     return _decaying(lattice, operator_sum([Operator({}), *bonds]), gamma, label)
@@ -71,7 +71,7 @@ def lossy_xx(lattice: Lattice, J: float = 1.0, omega: float = 0.0, gamma: float 
     Raises:
         ValueError: for parameters that are not finite or a negative rate.
     """
-    _check(lattice, J=J, omega=omega)
+    _check(lattice, gamma, J=J, omega=omega)
     bonds = [*_bond_sum(lattice, "xx", J / 2), *_bond_sum(lattice, "yy", J / 2)]
     drive = [omega / 2 * sigmax(i) for i in range(lattice.n_sites)]
     h = operator_sum([*bonds, *drive])
@@ -99,15 +99,14 @@ def boundary_driven_heisenberg(
     Raises:
         ValueError: for parameters that are not finite, a negative rate, |μ| > 1 or a single site.
     """
-    _check(lattice, J=J, delta=delta, mu=mu)
+    _check(lattice, gamma, J=J, delta=delta, mu=mu)
     check_integer("lattice.n_sites", lattice.n_sites, 2)
     if abs(mu) > 1:
         raise argument_error("mu", "lie between -1 and 1", mu)
-    rate = check_number("gamma", gamma, minimum=0)
     bonds = [*_bond_sum(lattice, "xx", J), *_bond_sum(lattice, "yy", J), *_bond_sum(lattice, "zz", J * delta)]
     first, last = 0, lattice.n_sites - 1
     channels = [
-        Dissipator(operator(site), rate * (1 + sign * mu) / 2)
+        Dissipator(operator(site), gamma * (1 + sign * mu) / 2)
         for site, up in ((first, 1), (last, -1))
         for operator, sign in ((sigmap, up), (sigmam, -up))
     ]
@@ -122,11 +121,12 @@ NAMED: dict[str, Callable[..., Lindbladian]] = {
 """The models by name, as run files and the command line know them."""
 
 
-def _check(lattice: Lattice, **parameters: float) -> None:
+def _check(lattice: Lattice, gamma: float, **parameters: float) -> None:
     if not isinstance(lattice, Lattice):
         raise argument_error("lattice", "be a Lattice", repr(lattice), "Try hx.Lattice.square(3, 3).")
     for name, value in parameters.items():
         check_number(name, value)
+    check_number("gamma", gamma, minimum=0)
 
 
 def _bond_sum(lattice: Lattice, letters: str, strength: float) -> list[Operator]:
@@ -134,6 +134,5 @@ def _bond_sum(lattice: Lattice, letters: str, strength: float) -> list[Operator]
 
 
 def _decaying(lattice: Lattice, hamiltonian: Operator, gamma: float, label: str) -> Lindbladian:
-    rate = check_number("gamma", gamma, minimum=0)
-    channels = [Dissipator(sigmam(i), rate) for i in range(lattice.n_sites)]
+    channels = [Dissipator(sigmam(i), gamma) for i in range(lattice.n_sites)]
     return Lindbladian(hamiltonian, channels, lattice=lattice, label=label)

@@ -12,6 +12,7 @@ import numpy as np
 
 from husimix._errors import argument_error, check_integer
 from husimix.physics.basis import SiteBasis, site_basis
+from husimix.physics.termsum import TermSum
 
 __all__ = ["Operator", "Product", "operator_sum", "pauli", "sigmam", "sigmap", "sigmax", "sigmay", "sigmaz"]
 
@@ -135,12 +136,12 @@ class Operator:
         if not isinstance(other, Operator):
             return Operator({p: f * complex(other) for p, f in self.terms.items()}, self.basis)
         self._require_same_basis(other)
-        terms: dict[Product, complex] = {}
+        total = TermSum[Product, complex]()
         for p, f in self.terms.items():
             for q, h in other.terms.items():
                 for product, weight in _multiply(p, q, self.basis).items():
-                    terms[product] = terms.get(product, 0.0) + f * h * weight
-        return Operator(_without_rounding(terms), self.basis)
+                    total.add(product, f * h * weight)
+        return Operator(total.nonzero(), self.basis)
 
     __matmul__ = __mul__
 
@@ -195,12 +196,12 @@ def operator_sum(operators: Iterable[Operator]) -> Operator:
     summands = list(operators)
     if not summands:
         raise argument_error("operators", "hold at least one operator", "none")
-    terms: dict[Product, complex] = {}
+    total = TermSum[Product, complex]()
     for operator in summands:
         summands[0]._require_same_basis(operator)
         for product, f in operator.terms.items():
-            terms[product] = terms.get(product, 0.0) + f
-    return Operator(_without_rounding(terms), summands[0].basis)
+            total.add(product, f)
+    return Operator(total.nonzero(), summands[0].basis)
 
 
 def pauli(letters: str, *sites: int) -> Operator:
@@ -262,12 +263,6 @@ def sigmam(site: int) -> Operator:
 
 def _is_operand(value: object) -> bool:
     return isinstance(value, Operator | Number)
-
-
-def _without_rounding(terms: dict[Product, complex]) -> dict[Product, complex]:
-    """Drop what is left of exact cancellations, 1e-15 of the largest coefficient or less."""
-    scale = max((abs(f) for f in terms.values()), default=0.0)
-    return {p: f for p, f in terms.items() if not abs(f) <= 1e-15 * scale}
 
 
 def _multiply(p: Product, q: Product, basis: SiteBasis) -> dict[Product, complex]:

@@ -8,6 +8,7 @@ is summed into one matrix for each site.
 
 import itertools
 from collections import defaultdict
+from collections.abc import Mapping
 
 import equinox as eqx
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from husimix.physics.basis import SiteBasis
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
+from husimix.physics.termsum import TermSum
 
 __all__ = ["Coupling", "SumOfProducts", "sum_of_products"]
 
@@ -80,7 +82,7 @@ def sum_of_products(model: Lindbladian) -> SumOfProducts:
         The `SumOfProducts`; its matrices depend on the kinds of terms, its weights on the parameters, so a scan
         over parameters keeps all shapes.
     """
-    words: dict[_Word, float] = defaultdict(float)
+    words = TermSum[_Word, float]()
     for product, f in model.hamiltonian.terms.items():
         if product:
             # -i f [P, .] = 2 f Im ⊗ℓ = Re(-2i f ⊗ℓ)
@@ -88,10 +90,10 @@ def sum_of_products(model: Lindbladian) -> SumOfProducts:
     for channel in model.dissipators:
         if channel.rate > 0 and channel.operator.sites:
             _add_dissipator(words, channel.operator, channel.rate)
-    return _collect(words, model.basis, model.n_sites)
+    return _collect(words.nonzero(), model.basis, model.n_sites)
 
 
-def _add_dissipator(words: dict[_Word, float], jump: Operator, rate: float) -> None:
+def _add_dissipator(words: TermSum[_Word, float], jump: Operator, rate: float) -> None:
     terms = list(jump.terms.items())
     # Multiples of the identity map go where the jump acts: there they cancel, as the trace is conserved.
     identity = [(jump.sites[0], 0, 0)]
@@ -106,7 +108,7 @@ def _add_dissipator(words: dict[_Word, float], jump: Operator, rate: float) -> N
         _add(words, [(i, a, 0) for i, a in product] or identity, -rate * f.real)
 
 
-def _add(words: dict[_Word, float], factors: list[tuple[int, int, int]], weight: complex) -> None:
+def _add(words: TermSum[_Word, float], factors: list[tuple[int, int, int]], weight: complex) -> None:
     """Add Re(weight · ⊗ ℓ(B_a) r(B_b)) over the (site, a, b) in `factors`, expanded into real words."""
     for parts in itertools.product((0, 1), repeat=len(factors)):
         word: list[tuple[int, _Letter]] = []
@@ -117,7 +119,7 @@ def _add(words: dict[_Word, float], factors: list[tuple[int, int, int]], weight:
                 value = -value
             word.append((site, (part, max(a, b), min(a, b))))
         if value.real != 0 and not any(part and a == b for _, (part, a, b) in word):
-            words[tuple(word)] += value.real
+            words.add(tuple(word), value.real)
 
 
 def _matrix(letter: _Letter, basis: SiteBasis) -> np.ndarray:
@@ -126,13 +128,13 @@ def _matrix(letter: _Letter, basis: SiteBasis) -> np.ndarray:
     return np.imag(matrix) if part else np.real(matrix)
 
 
-def _collect(words: dict[_Word, float], basis: SiteBasis, n_sites: int) -> SumOfProducts:
+def _collect(words: Mapping[_Word, float], basis: SiteBasis, n_sites: int) -> SumOfProducts:
     one_site = np.zeros((n_sites, basis.size, basis.size))
     groups: dict[int, list[tuple[_Word, float]]] = defaultdict(list)
     for word, weight in words.items():
         if len(word) == 1:
             one_site[word[0][0]] += weight * _matrix(word[0][1], basis)
-        elif weight != 0:
+        else:
             groups[len(word)].append((word, weight))
     letters = sorted({letter for members in groups.values() for word, _ in members for _, letter in word})
     position = {letter: n for n, letter in enumerate(letters)}

@@ -62,7 +62,10 @@ class SymmetryGroup(eqx.Module):
         Raises:
             ValueError: if a row is not a permutation of 0 ... N - 1.
         """
-        rows = np.atleast_2d(np.asarray(generators))
+        try:
+            rows = np.atleast_2d(np.asarray(generators))
+        except ValueError:
+            raise argument_error("generators", "be permutations of equal length", generators) from None
         for row in rows:
             if row.dtype.kind not in "iu" or not np.array_equal(np.sort(row), np.arange(rows.shape[1])):
                 raise argument_error("generators", f"be permutations of 0 ... {rows.shape[1] - 1}", row)
@@ -110,16 +113,18 @@ def broken_term(model: Lindbladian, permutation: np.ndarray) -> str | None:
         if abs(moved.get(product, 0.0) - f) > 1e-12 * scale:
             return repr(Operator({product: f}, model.basis))
     channels = [c for c in model.dissipators if c.rate > 0]
-    here = Counter(_channel_key(c.operator, c.rate) for c in channels)
-    there = Counter(_channel_key(c.operator.permuted(permutation), c.rate) for c in channels)
-    for channel in channels:
-        if there[_channel_key(channel.operator, channel.rate)] != here[_channel_key(channel.operator, channel.rate)]:
+    strength = max((c.rate * abs(f) ** 2 for c in channels for f in c.operator.terms.values()), default=1.0)
+    here = [_channel_key(c.operator, c.rate / strength) for c in channels]
+    there = Counter(_channel_key(c.operator.permuted(permutation), c.rate / strength) for c in channels)
+    counts = Counter(here)
+    for channel, key in zip(channels, here, strict=True):
+        if there[key] != counts[key]:
             return repr(channel)
     return None
 
 
 def _channel_key(jump: Operator, rate: float) -> tuple[object, ...]:
-    """A value that is equal for two channels whose γ L ⊗ L† are equal, up to rounding."""
+    """A value that is equal for two channels whose γ L ⊗ L† are equal up to 1e-10; rates are at most of order 1."""
     terms = sorted(jump.terms.items())
     first = terms[0][1] if terms else 1.0
     phase = first / abs(first)

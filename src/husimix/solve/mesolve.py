@@ -134,10 +134,11 @@ def mesolve(
     if state.n_sites != model.n_sites or state.basis is not model.basis:
         raise argument_error("state", f"have the model's {model.n_sites} sites", state)
     times = _check_times(tsave)
-    measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
+    measured = _check_observables(observables, state)
     least = state.n_components
     count = max(_DEFAULT_COMPONENTS, least) if components is None else check_integer("components", components, 1)
-    check_integer("seed", seed, 0)
+    if check_integer("seed", seed, 0) >= 2**63:
+        raise argument_error("seed", "be below 2^63", seed)
     g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis)
     group = choose_group(symmetry, model, state)
     on_manifold = state.on_manifold(manifold)
@@ -156,7 +157,7 @@ def mesolve(
         "components": count,
         "manifold": type(start.manifold).__name__.lower(),
         "metric": metric if isinstance(metric, str) else np.asarray(metric).tolist(),
-        "symmetry": "none" if group.order == 1 else f"group of {group.order} permutations",
+        "symmetry": _symmetry_name(group, model),
         "method": settled.to_dict(),
         "seed": seed,
     }
@@ -174,9 +175,7 @@ def _run(
     settings: dict[str, Any],
     progress: bool,
 ) -> Result:
-    control = StepControl(
-        method.solver, method.rtol, method.rtol if method.atol is None else method.atol, method.max_steps
-    )
+    control = StepControl(method.solver, method.rtol, method.rtol if method.atol is None else method.atol)
     began = time.perf_counter()
     with _one_blas_thread(), ProgressMeter("mesolve", times[0], times[-1], progress) as meter:
 
@@ -185,7 +184,7 @@ def _run(
 
         arrays = _as_arrays(motion)
         point = Point(start.weights, start.coordinates)
-        status, reached, last = evolve(arrays, point, times, control, recorder, show)
+        status, reached, last = evolve(arrays, point, times, control, method.max_steps, recorder, show)
     if status is not Status.COMPLETED:
         warnings.warn(f"The run stopped at t = {reached:.6g}. {status.value}", HusimixWarning, stacklevel=3)
     return Result(
@@ -242,6 +241,26 @@ class _Recorder:
             self.diagnostics.setdefault(name, []).append(value)
         if self._save_states:
             self.states.append(state)
+
+
+def _symmetry_name(group: SymmetryGroup, model: Lindbladian) -> str | None:
+    """What to pass as `symmetry` to repeat a run; "custom" for a group that only its permutations tell."""
+    if group.order == 1:
+        return None
+    if model.lattice is None:
+        return "custom"
+    translations = SymmetryGroup.translations(model.lattice)
+    return "translations" if np.array_equal(group.permutations, translations.permutations) else "custom"
+
+
+def _check_observables(observables: Mapping[str, Operator] | None, state: Mixture) -> dict[str, Operator]:
+    given = observables or {}
+    if not isinstance(given, Mapping):
+        raise argument_error("observables", "map names to operators", repr(given), 'Try {"zz": hx.pauli("zz", 0, 1)}.')
+    for name in given:
+        if not isinstance(name, str) or not name or "/" in name:
+            raise argument_error("observables", "have names without slashes", repr(name), "Files could not hold them.")
+    return {name: check_operator(f"observables[{name!r}]", operator, state) for name, operator in given.items()}
 
 
 def _check_kind(name: str, value: Any, kind: type, fix: str) -> Any:

@@ -47,13 +47,11 @@ class StepControl(NamedTuple):
     Attributes:
         solver: an explicit diffrax solver with an error estimate.
         rtol, atol: tolerances on weights and coordinates per step, in the RMS norm.
-        max_steps: attempted steps after which a run gives up.
     """
 
     solver: diffrax.AbstractSolver
     rtol: float | Float[Array, ""]
     atol: float | Float[Array, ""]
-    max_steps: int
 
 
 class StepRecord(NamedTuple):
@@ -102,7 +100,13 @@ class _Carry(NamedTuple):
 
 
 def evolve(
-    motion: Motion, start: Point, times: np.ndarray, control: StepControl, record: Record, progress: Progress
+    motion: Motion,
+    start: Point,
+    times: np.ndarray,
+    control: StepControl,
+    max_steps: int,
+    record: Record,
+    progress: Progress,
 ) -> tuple[Status, float, Point]:
     """Integrate the motion and record the point at each time.
 
@@ -111,6 +115,7 @@ def evolve(
         start: the point at times[0].
         times: (T,) increasing.
         control: how far to step.
+        max_steps: attempted steps after which the run gives up.
         record: called with (time, point, step record) at each time that is reached.
         progress: called with (current time, step record) after each chunk.
 
@@ -120,24 +125,28 @@ def evolve(
     # Python floats would be compile-time constants of the jitted functions below.
     instants = [jnp.asarray(t, dtype=float) for t in times]
     control = control._replace(rtol=jnp.asarray(control.rtol), atol=jnp.asarray(control.atol))
-    carry = _start(motion, start, instants[0], instants[-1], control)
-    point, integrals, t_saved = start, carry.moving.integrals, instants[0]
+    now, t_saved = (float(times[0]), start), instants[0]
     try:
+        carry = _start(motion, start, instants[0], instants[-1], control)
+        integrals = carry.moving.integrals
         record(float(t_saved), start, _step_record(carry, integrals, integrals, 0.0))
         for t in instants[1:]:
             while carry.t < t:
-                if carry.accepted + carry.rejected >= control.max_steps:
-                    return Status.MAX_STEPS, float(carry.t), carry.moving.point
+                if carry.accepted + carry.rejected >= max_steps:
+                    return Status.MAX_STEPS, *now
                 carry = _advance(carry, motion, t, instants[-1], control)
+                now = float(carry.t), carry.moving.point
                 if carry.collapsed:
-                    return _why_collapsed(carry, motion), float(carry.t), carry.moving.point
+                    return _why_collapsed(carry, motion), *now
                 progress(float(carry.t), _step_record(carry, integrals, integrals, 0.0))
             point, reached = _interpolate(carry, t, motion, control)
             record(float(t), point, _step_record(carry, reached, integrals, float(t - t_saved)))
             integrals, t_saved = reached, t
+            if t is instants[-1]:
+                now = float(t), point
     except KeyboardInterrupt:
-        return Status.INTERRUPTED, float(carry.t), carry.moving.point
-    return Status.COMPLETED, float(times[-1]), point
+        return Status.INTERRUPTED, *now
+    return Status.COMPLETED, *now
 
 
 def _field(t: Any, moving: _Moving, motion: Motion) -> _Moving:
