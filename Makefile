@@ -18,10 +18,10 @@ demo: $(VENV)/.installed      ## 3x3 dissipative Ising model next to the exact a
 	$(RUN)/husimix demo --directory demo
 
 test: $(VENV)/.installed      ## the tests that CI runs
-	$(RUN)/python -m pytest -m "not slow"
+	$(RUN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: $(VENV)/.installed  ## all tests
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed      ## style and types
 	$(RUN)/ruff check .
