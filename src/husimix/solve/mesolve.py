@@ -135,8 +135,8 @@ def mesolve(
         raise argument_error("state", f"have the model's {model.n_sites} sites", state)
     times = _check_times(tsave)
     measured = _check_observables(observables, state)
-    least = state.n_components
-    count = max(_DEFAULT_COMPONENTS, least) if components is None else check_integer("components", components, 1)
+    if components is not None:
+        check_integer("components", components, 1)
     if check_integer("seed", seed, 0) >= 2**63:
         raise argument_error("seed", "be below 2^63", seed)
     g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis)
@@ -144,6 +144,7 @@ def mesolve(
     on_manifold = state.on_manifold(manifold)
     if group.order == 1 and state.group.order > 1:
         on_manifold = on_manifold.expanded()
+    count = max(_DEFAULT_COMPONENTS, on_manifold.n_components) if components is None else int(components)
     kernel_bytes = _check_memory(count, on_manifold, settled.memory_limit)
     start = with_components(
         Mixture(on_manifold.weights, on_manifold.coordinates, on_manifold.manifold, group),
