@@ -39,6 +39,8 @@ def test_steady_state_of_one_driven_spin():
 
 def test_exact_twin_refuses():
     ising = hx.models.dissipative_ising
+    with pytest.raises(ValueError, match="`tsave` must be increasing"):
+        hx.exact.mesolve(ising(hx.Lattice.chain(2)), hx.product_state(2), [0, 1, 0.5])
     with pytest.raises(ValueError, match="at most 1024 dimensions, but got 2048"):
         hx.exact.mesolve(ising(hx.Lattice.chain(11)), hx.product_state(11), [0, 1])
     with pytest.raises(ValueError, match="`model` must have a dissipator of positive rate"):

@@ -147,6 +147,12 @@ def test_auto_symmetry_gives_way_to_a_field_and_to_a_state():
         hx.mesolve(uniform, tilted, [0, 0.1], symmetry="translations", **QUIET)
 
 
+def test_translations_of_an_open_lattice_are_refused():
+    model = hx.models.dissipative_ising(hx.Lattice.square(2, 3))
+    with pytest.raises(ValueError, match=r"`symmetry` must be one that the lattice has.*periodic=True"):
+        hx.mesolve(model, hx.product_state(6), TIMES, symmetry="translations", **QUIET)
+
+
 def test_a_run_goes_on_from_its_final_state():
     model, state = ising_ring(), hx.product_state(3, "down")
     method = hx.TDVP(rtol=1e-7)

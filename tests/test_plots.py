@@ -88,7 +88,7 @@ def test_diagnostics_leave_out_what_has_no_logarithm():
     (*_, diagnostics) = plot_dynamics(run_of(hx.Lattice.chain(4))).axes
     lines = lines_of(diagnostics)
     assert np.allclose(lines["purity"].get_ydata(), np.linspace(1.0, 0.5, 9))
-    for label in ("step size (1/rate)", "metric residual"):
+    for label in ("step size (1/rate)", "residual of the solve,\nnot the error"):
         assert np.isnan(lines[label].get_ydata()).tolist() == [True] + 8 * [False]
 
 

@@ -106,7 +106,7 @@ def _run(
 def _plot(
     file: Annotated[Path, typer.Argument(help="Result, NetCDF.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Picture; beside FILE as .png by default.")
+        Path | None, typer.Option("--output", "-o", help="Picture; FILE.png or FILE_map.png by default.")
     ] = None,
     as_map: Annotated[bool, typer.Option("--map", help="Sites on the lattice, at one time.")] = False,
     axis: Annotated[str | None, typer.Option(help="With --map: x, y or z (default).")] = None,

@@ -15,6 +15,7 @@ from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import check_operator
 from husimix.physics.lindbladian import Lindbladian, sparse_operator
 from husimix.physics.operators import Operator
+from husimix.solve.mesolve import check_times
 
 if TYPE_CHECKING:
     import qutip
@@ -41,6 +42,10 @@ class ExactResult:
     final_state: "qutip.Qobj"
     expect: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.expect) or "none"
+        return f"ExactResult: {len(self.times)} times, {self.bloch.shape[1]} sites, observables: {names}"
+
 
 def mesolve(
     model: Lindbladian,
@@ -63,17 +68,17 @@ def mesolve(
         An `ExactResult`, converged to about 1e-6.
 
     Raises:
-        ValueError: for too many sites.
+        ValueError: for too many sites, or times that are not increasing.
         ImportError: if QuTiP is not installed.
     """
     qutip = require_qutip()
     check_evolvable(model)
+    times = check_times(tsave)
     measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
     hamiltonian, jumps = model.to_qutip()
     operators = [_qobj(o, model) for o in [*_one_site_operators(model), *measured.values()]]
     options = {"progress_bar": "text" if progress else "", "atol": 1e-8, "rtol": 1e-6, "nsteps": 1_000_000}
     start = qutip.Qobj(state.to_dense(), dims=hamiltonian.dims)
-    times = np.asarray(tsave, dtype=float)
     solved = qutip.mesolve(
         hamiltonian, start, times, jumps, e_ops=operators, options=options | {"store_final_state": True}
     )

@@ -201,7 +201,7 @@ def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
     shown = (
         ("purity", "purity", _BLACK),
         ("step_size", "step size (1/rate)", _SKY),
-        ("residual", "metric residual", _ORANGE),
+        ("residual", "residual of the solve,\nnot the error", _ORANGE),
     )
     for name, label, colour in shown:
         variable = f"diagnostic_{name}"

@@ -31,7 +31,7 @@ from husimix.solve.result import Result
 from husimix.solve.stepping import Status, StepControl, StepRecord, evolve
 from husimix.solve.tdvp import Motion, Point
 
-__all__ = ["TDVP", "mesolve"]
+__all__ = ["TDVP", "check_times", "mesolve"]
 
 _DEFAULT_COMPONENTS = 8
 
@@ -133,7 +133,7 @@ def mesolve(
     _check_kind("state", state, Mixture, 'Try hx.product_state(n_sites, "down").')
     if state.n_sites != model.n_sites or state.basis is not model.basis:
         raise argument_error("state", f"have the model's {model.n_sites} sites", state)
-    times = _check_times(tsave)
+    times = check_times(tsave)
     measured = _check_observables(observables, state)
     if components is not None:
         check_integer("components", components, 1)
@@ -270,7 +270,8 @@ def _check_kind(name: str, value: Any, kind: type, fix: str) -> Any:
     return value
 
 
-def _check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
+def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Save times as a float array, refused unless at least two, finite and increasing."""
     times = np.asarray(tsave)
     if times.dtype.kind not in "fiu" or times.ndim != 1 or len(times) < 2:
         raise argument_error("tsave", "be a sequence of at least two times", repr(tsave), "Try np.linspace(0, 5, 51).")

@@ -17,7 +17,7 @@ def choose_group(symmetry: str | SymmetryGroup | None, model: Lindbladian, state
 
     Args:
         symmetry: "auto" (the state's own group, else the lattice's translations, if they hold; else none),
-            "translations", None, or a group.
+            "translations", None (or "none"), or a group.
         model: the Lindbladian; each generator must leave its table of terms in place.
         state: the initial state; each generator must leave it in place.
 
@@ -28,7 +28,7 @@ def choose_group(symmetry: str | SymmetryGroup | None, model: Lindbladian, state
         ValueError: for a group that was asked for and does not hold, with the term that breaks it.
     """
     identity = SymmetryGroup.identity(model.n_sites)
-    if symmetry is None:
+    if symmetry is None or symmetry == "none":
         return identity
     if isinstance(symmetry, SymmetryGroup):
         candidates, required = [symmetry], True
@@ -40,6 +40,9 @@ def choose_group(symmetry: str | SymmetryGroup | None, model: Lindbladian, state
             fix = "Pass lattice=... to the Lindbladian, or symmetry=None."
             raise argument_error("symmetry", "be None for a model without a lattice", repr(symmetry), fix)
         candidates = [] if model.lattice is None else [SymmetryGroup.translations(model.lattice)]
+        if required and candidates[0].order == 1:
+            fix = "Build the lattice with periodic=True, or use symmetry=None."
+            raise argument_error("symmetry", "be one that the lattice has", f"'translations' of {model.lattice}", fix)
         if not required and state.group.order > 1:
             candidates.insert(0, state.group)
     else:
