@@ -11,16 +11,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from husimix.phasespace import kernels
+from husimix.phasespace.contacts import Contacts, Generator
 from husimix.phasespace.manifolds import AbstractManifold
-from husimix.physics.products import SumOfProducts
-from husimix.physics.symmetry import SymmetryGroup
 from husimix.solve.metric_solvers import AbstractMetricSolver, MetricReport
 
 __all__ = ["Motion", "Point", "VelocityReport"]
 
 
 class Point(NamedTuple):
-    """What moves: weights (K,) and coordinates (K, N, A). Also used for their rates of change."""
+    """What moves: weights (K,) and coordinates (K, F, A) of the free sites. Also used for their rates of change."""
 
     weights: Float[Array, " component"]
     coordinates: Float[Array, "component site coordinate"]
@@ -42,17 +41,17 @@ class Motion(eqx.Module):
     """Everything that the velocity depends on beside the point itself.
 
     Attributes:
-        generator: 𝓛 as a sum of products.
+        generator: 𝓛 in terms of the contacts.
+        contacts: how the free sites of two components meet under the symmetry group.
         g: (D,) metric weights of a site.
-        group: the symmetry group that components are averaged over.
         manifold: where the components live.
         solver: how S is inverted.
         memory_limit: bytes that one chunk of pairs may take.
     """
 
-    generator: SumOfProducts
+    generator: Generator
+    contacts: Contacts
     g: Float[Array, " operator"]
-    group: SymmetryGroup
     manifold: AbstractManifold
     solver: AbstractMetricSolver
     memory_limit: int = eqx.field(static=True)
@@ -68,8 +67,10 @@ class Motion(eqx.Module):
         Cost: the pair kernels, plus P³/3 operations for the solution, P = K (1 + N p).
         """
         frame = self.frame(point)
-        scale = kernels.log_norm(frame.vectors, self.g)
-        gram, force = kernels.gram_and_force(frame, self.g, self.group, self.generator, scale, self.memory_limit)
+        scale = kernels.log_norm(frame.vectors, self.g, self.contacts.sizes)
+        gram, force = kernels.gram_and_force(
+            frame, self.g, self.contacts, self.generator, scale, self.memory_limit
+        )
         n_components = len(point.weights)
         trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))

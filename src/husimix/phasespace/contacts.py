@@ -1,0 +1,204 @@
+"""Which sites of two components meet when the images of one are laid over the other.
+
+A pair kernel is a sum over group elements of products over sites (docs/theory.md, eq. 13). Each factor depends
+only on the *contact*: a free site of the bra, a free site of the ket, and the local map between them. Contacts
+repeat from one group element to the next, so factors are computed once for each contact, and a group element is
+a row of a table that says which contacts it is made of, how often. The tables are built once for a run, in NumPy.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from husimix.phasespace.layout import Layout
+from husimix.physics.products import Coupling, SumOfProducts
+
+__all__ = ["ContactCoupling", "Contacts", "Generator", "contact_generator", "contacts_of"]
+
+
+class Contacts(eqx.Module):
+    """The contacts of a layout and the images that are made of them.
+
+    Attributes:
+        bra_sites: (E,) int, the free site of the bra.
+        ket_sites: (E,) int, the free site of the ket.
+        labels: (E,) int, the local map applied to the ket: 0 for none, l for maps[l - 1].
+        maps: (L, D, D) float.
+        sizes: (F,) float, how many lattice sites carry the vector of each free site.
+        share: (G,) float, the weight of each image.
+        rows: (G, F, Z) int, the contacts of each free site of the bra under an image, with `row_counts`.
+        row_counts: (G, F, Z) float, how many lattice sites each contact in `rows` stands for; 0 fills up.
+        columns: (G, F, Z') int, the same seen from the free sites of the ket.
+        column_counts: (G, F, Z') float.
+        complete: whether the contacts are all (bra site, ket site, label) in row-major order, so that tables
+            over contacts are outer products and need no gathering.
+    """
+
+    bra_sites: Int[Array, " contact"]
+    ket_sites: Int[Array, " contact"]
+    labels: Int[Array, " contact"]
+    maps: Float[Array, "map operator operator"]
+    sizes: Float[Array, " site"]
+    share: Float[Array, " image"]
+    rows: Int[Array, "image site choice"]
+    row_counts: Float[Array, "image site choice"]
+    columns: Int[Array, "image site other_choice"]
+    column_counts: Float[Array, "image site other_choice"]
+    complete: bool = eqx.field(static=True)
+
+    @property
+    def n_contacts(self) -> int:
+        """E, the number of contacts."""
+        return self.bra_sites.shape[0]
+
+    @property
+    def n_free(self) -> int:
+        """F, the number of free sites of a component."""
+        return self.sizes.shape[0]
+
+    def at_bra(self, values: Float[Array, "*more site pair"]) -> Float[Array, "*more contact pair"]:
+        """Values of the bra's free sites, spread over the contacts."""
+        if not self.complete:
+            return jnp.take(values, self.bra_sites, axis=-2)
+        *more, n_free, n_pairs = values.shape
+        spread = (*more, n_free, n_free * (len(self.maps) + 1), n_pairs)
+        return jnp.broadcast_to(values[..., :, None, :], spread).reshape(*more, -1, n_pairs)
+
+    def at_ket(self, vectors: Float[Array, "operator site pair"]) -> Float[Array, "operator contact pair"]:
+        """Vectors of the ket's free sites, mapped and spread over the contacts."""
+        images = vectors[:, :, None]
+        if len(self.maps):
+            mapped = jnp.einsum("lab,bjq->ajlq", self.maps, vectors)
+            images = jnp.concatenate([images, mapped], axis=2)
+        size, n_free, n_labels, n_pairs = images.shape
+        if not self.complete:
+            return images.reshape(size, -1, n_pairs)[:, self.ket_sites * n_labels + self.labels]
+        spread = (size, n_free, n_free, n_labels, n_pairs)
+        return jnp.broadcast_to(images[:, None], spread).reshape(size, -1, n_pairs)
+
+
+class ContactCoupling(eqx.Module):
+    """The products of q >= 2 one-site maps of all images: Σ_t w_t Π_n α[factors[t, n]] adds to image[t].
+
+    Attributes:
+        factors: (M, q) int, letter · E + contact.
+        images: (M,) int, ascending.
+        weights: (M,) float.
+    """
+
+    factors: Int[Array, "product q"]
+    images: Int[Array, " product"]
+    weights: Float[Array, " product"]
+
+
+class Generator(eqx.Module):
+    """𝓛 as the contacts see it.
+
+    Attributes:
+        one_site: (F, D, D) float, the map of a free site's own terms.
+        matrices: (m, D, D) float, the one-site maps that couplings are made of.
+        couplings: the products of two and more sites.
+    """
+
+    one_site: Float[Array, "site operator operator"]
+    matrices: Float[Array, "letter operator operator"]
+    couplings: tuple[ContactCoupling, ...]
+
+
+def contacts_of(layout: Layout) -> Contacts:
+    """The contacts of a layout. Cost: G n log(G n), once."""
+    n_free, n_labels = layout.n_free, len(layout.maps) + 1
+    codes, numbers, complete = _numbered(layout)
+    labels = numbers % n_labels
+    bra_sites, ket_sites = np.divmod(numbers // n_labels, n_free)
+    counts = np.broadcast_to(layout.multiplicity, codes.shape)
+    order = len(layout.share)
+    rows, row_counts = _choices(codes, counts, bra_sites, order, n_free)
+    columns, column_counts = _choices(codes, counts, ket_sites, order, n_free)
+    sizes = np.bincount(layout.free_sites, layout.multiplicity)
+    return Contacts(
+        bra_sites=bra_sites.astype(np.int32),
+        ket_sites=ket_sites.astype(np.int32),
+        labels=labels.astype(np.int32),
+        maps=np.asarray(layout.maps),
+        sizes=sizes,
+        share=np.asarray(layout.share),
+        rows=rows,
+        row_counts=row_counts,
+        columns=columns,
+        column_counts=column_counts,
+        complete=complete,
+    )
+
+
+def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
+    """𝓛 in terms of a layout's contacts; the layout must leave 𝓛 in place.
+
+    Products of an image that have all factors in common are one product with their summed weights.
+
+    Args:
+        generator: 𝓛 on the layout's sites.
+        layout: the layout.
+
+    Returns:
+        The generator; its weights are linear in those of 𝓛, its shapes depend on which terms there are.
+    """
+    codes, numbers, _ = _numbered(layout)
+    first = np.unique(layout.free_sites, return_index=True)[1]
+    couplings = tuple(_contact_coupling(c, codes, len(numbers), layout.is_plain) for c in generator.couplings)
+    return Generator(generator.one_site[first], generator.matrices, couplings)
+
+
+def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
+    """(G, n) contact of each site under each image, (E,) what each contact is, and whether all occur.
+
+    A contact is (bra site · F + ket site) · labels + label.
+    """
+    n_free, n_labels = layout.n_free, len(layout.maps) + 1
+    bra, ket = layout.free_sites[None, :].astype(np.int64), layout.free_sites[layout.sources]
+    full = (bra * n_free + ket) * n_labels + layout.labels
+    n_possible = n_free * n_free * n_labels
+    present = np.unique(full)
+    # Contacts that never occur cost less than gathering does, unless they are many.
+    if 2 * len(present) >= n_possible:
+        return full, np.arange(n_possible), True
+    return np.searchsorted(present, full), present, False
+
+
+def _choices(
+    codes: np.ndarray, counts: np.ndarray, site_of: np.ndarray, order: int, n_free: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct contacts of every (image, free site) and their summed counts, filled up to equal number."""
+    images = np.broadcast_to(np.arange(order)[:, None], codes.shape)
+    key = ((images * n_free + site_of[codes]) * len(site_of) + codes).ravel()
+    distinct, inverse = np.unique(key, return_inverse=True)
+    totals = np.bincount(inverse, counts.ravel())
+    slot, contact = np.divmod(distinct, len(site_of))
+    begins = np.searchsorted(slot, np.arange(order * n_free))
+    position = np.arange(len(slot)) - begins[slot]
+    chosen = np.zeros((order * n_free, int(position.max()) + 1), dtype=np.int32)
+    amount = np.zeros(chosen.shape)
+    chosen[slot, position], amount[slot, position] = contact, totals
+    return chosen.reshape(order, n_free, -1), amount.reshape(order, n_free, -1)
+
+
+def _contact_coupling(coupling: Coupling, codes: np.ndarray, n_contacts: int, is_plain: bool) -> ContactCoupling:
+    order, n_products, q = len(codes), *coupling.sites.shape
+    factors = coupling.letters[None].astype(np.int64) * n_contacts + codes[:, coupling.sites]
+    factors = factors.reshape(-1, q)
+    images = np.repeat(np.arange(order), n_products)
+    weights = np.tile(coupling.weights, order)
+    base = int(factors.max(initial=0)) + 1
+    # In a plain layout no two sites of an image have a contact in common, so nothing can be merged.
+    if not is_plain and order * float(base) ** q < 2**62:
+        key = images.astype(np.int64)
+        for column in np.sort(factors, axis=1).T:
+            key = key * base + column
+        distinct, inverse = np.unique(key, return_inverse=True)
+        weights = np.bincount(inverse, weights)
+        merged = np.empty((len(distinct), q), dtype=np.int64)
+        for n in reversed(range(q)):
+            distinct, merged[:, n] = np.divmod(distinct, base)
+        images, factors = distinct, merged
+    return ContactCoupling(factors.astype(np.int32), images.astype(np.int32), weights)
