@@ -159,7 +159,8 @@ def broken_term(model: Lindbladian, transformation: Transformation) -> str | Non
         transformation: the operation.
 
     Returns:
-        The term as text, or None if the model is symmetric.
+        The term as text, or None if the model is symmetric. A term of the Hamiltonian is given after its share from
+        multiples of the identity in the jumps was added.
 
     Raises:
         ValueError: if the operation acts on another number of sites or on sites of another dimension.
@@ -182,16 +183,15 @@ class Invariance:
         self._model = model
         self._channels = [c for c in model.dissipators if c.rate > 0]
         shifted = TermSum[Product, float]()
-        largest = 0.0
+        sizes = [abs(f) for p, f in model.hamiltonian.terms.items() if p]
         for product, f in model.hamiltonian.terms.items():
             shifted.add(product, f.real)
-            largest = max(largest, abs(f))
         for channel in self._channels:
             constant = channel.operator.terms.get((), 0.0)
             for product, f in channel.operator.terms.items() if constant else ():
                 shifted.add(product, -channel.rate * (constant.conjugate() * f).imag)
-                largest = max(largest, channel.rate * abs(constant * f))
-        self._tolerance = _TOLERANCE * largest
+                sizes += [channel.rate * abs(constant * f)] if product else []
+        self._tolerance = _TOLERANCE * max(sizes, default=0.0)
         self._hamiltonian = _tables((p, 0, f) for p, f in shifted.nonzero().items())
         self._jumps = _tables(
             (p, owner, math.sqrt(c.rate) * f)

@@ -45,6 +45,8 @@ class Transformation:
 
     permutation: np.ndarray
     rotations: np.ndarray | None
+    # numpy arrays must refuse `@` with an operation instead of broadcasting over it.
+    __array_ufunc__ = None
 
     def __init__(
         self,
