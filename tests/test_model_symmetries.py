@@ -10,7 +10,6 @@ from husimix import Dissipator, Lattice, Lindbladian, SymmetryGroup, models, ope
 from husimix.physics.basis import spin_matrices
 from husimix.physics.model_symmetries import verified_symmetries
 from husimix.physics.products import sum_of_products
-from husimix.physics.symmetry import broken_term
 from husimix.physics.transformation import Transformation, pi_rotation
 
 
