@@ -307,7 +307,7 @@ def holds_densely(model, operation, tolerance=1e-9):
 @st.composite
 def operations(draw):
     permutation = draw(st.permutations(range(N)))
-    kind = draw(st.sampled_from(["none", "global", "sites", "third", "quarter", "mixed"]))
+    kind = draw(st.sampled_from(["none", "none", "global", "sites", "third", "quarter", "mixed"]))
     if kind == "none":
         return Transformation(permutation)
     if kind == "global":
@@ -369,16 +369,16 @@ def cases(draw):
 def test_broken_term_is_the_commutator_with_the_dense_generator():
     seen = Counter()
 
-    @settings(max_examples=200)
+    @settings(max_examples=300)
     @given(cases())
     def agrees(case):
         model, operation = case
-        holds = holds_densely(model, operation)
+        holds = bool(holds_densely(model, operation))
         assert (broken_term(model, operation) is None) == holds
         seen[holds, operation.rotations is None] += 1
 
     agrees()
-    assert all(seen[kind] > 10 for kind in itertools.product([True, False], repeat=2)), seen
+    assert all(seen[kind] > 5 for kind in itertools.product([True, False], repeat=2)), seen
 
 
 def test_the_tables_of_one_model_serve_many_operations():
