@@ -28,6 +28,19 @@ def permuted_tensor(tensor, permutation, size: int):
     return tensor.reshape((size,) * n).transpose(*axes).reshape(-1)
 
 
+def local_map(unitary, basis: SiteBasis) -> np.ndarray:
+    """O_ab = Tr(B_a U B_b U†)/d of a unitary U of one site."""
+    moved = np.array([unitary @ b @ unitary.conj().T for b in basis.matrices])
+    return np.einsum("aij,bji->ab", basis.matrices, moved).real / basis.dimension
+
+
+def operation_matrix(permutation, maps) -> np.ndarray:
+    """The D^N × D^N matrix of a symmetry operation on R, from the (N, D, D) maps of the sites that are reached."""
+    n, size = len(permutation), maps[0].shape[0]
+    unit = np.eye(size**n).reshape(*(size,) * n, -1)
+    return reduce(np.kron, list(maps)) @ unit.transpose(*np.argsort(permutation), n).reshape(size**n, -1)
+
+
 def averaged_tensor(tensor, group: SymmetryGroup, size: int):
     """The tensor averaged over a group of site permutations."""
     images = [permuted_tensor(tensor, p, size) for p in np.asarray(group.permutations)]

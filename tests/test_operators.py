@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import husimix as hx
 from husimix import Operator, operator_sum, pauli, sigmam, sigmap, sigmax, sigmay, sigmaz
 from husimix.physics.basis import site_basis
+from husimix.physics.transformation import Transformation
 
 N = 3
 X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.array([[1, 0], [0, -1]])
@@ -95,13 +96,13 @@ def test_operator_sum_adds_all(summands):
 
 
 @given(expressions, st.permutations(range(N)))
-def test_permuted_renames_site_i_to_p_i(expression, permutation):
+def test_a_permutation_renames_site_i_to_p_i(expression, permutation):
     operator, matrix, size = expression
     inverse = np.argsort(permutation)
     axes = [*inverse, *(N + inverse)]
     expected = matrix.reshape((2,) * (2 * N)).transpose(axes).reshape(matrix.shape)
-    for p in (permutation, np.array(permutation)):
-        np.testing.assert_allclose(rendered(operator.permuted(p)), expected, rtol=0, atol=1e-12 * size)
+    moved = operator.transformed(Transformation(permutation))
+    np.testing.assert_allclose(rendered(moved), expected, rtol=0, atol=1e-12 * size)
 
 
 @given(expressions)
@@ -113,9 +114,21 @@ def test_hermitian_part_and_its_check(expression):
     assert operator.hermitian_part().is_hermitian
 
 
-def test_permuted_follows_the_letters():
-    assert pauli("xyz", 0, 1, 2).permuted([2, 0, 1]) == pauli("xyz", 2, 0, 1)
-    assert (sigmax(0) + 3).permuted([4]) == sigmax(4) + 3
+def test_transformed_follows_the_letters():
+    shift = Transformation([2, 0, 1])
+    assert pauli("xyz", 0, 1, 2).transformed(shift) == pauli("xyz", 2, 0, 1)
+    assert (sigmax(0) + 3).transformed(shift) == sigmax(2) + 3
+    assert sigmam(0).transformed(Transformation([1, 0], "x")) == sigmap(1)
+    # The letter belongs to the site that is reached.
+    assert sigmax(0).transformed(Transformation([1, 0], "z1")) == sigmax(1)
+    assert sigmax(0).transformed(Transformation([1, 0], "1z")) == -sigmax(1)
+
+
+def test_an_operation_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="`transformation` must act on 4 sites, but got 3"):
+        sigmax(3).transformed(Transformation(n_sites=3))
+    with pytest.raises(ValueError, match=r"`transformation` must rotate sites of dimension 2, but got 3.*dimension=2"):
+        sigmax(0).transformed(Transformation(rotation="x", n_sites=3, dimension=3))
 
 
 def test_sigmam_takes_up_to_down():

@@ -1,16 +1,23 @@
-"""Groups of site permutations against group theory, and the check that a model obeys a permutation."""
+"""Groups of symmetry operations against group theory, and the check that a model obeys one against dense algebra."""
 
 import itertools
+from collections import Counter
 from math import factorial
 
 import numpy as np
 import pytest
+import scipy.linalg
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import husimix as hx
+from dense import local_map, operation_matrix
 from husimix import (
     Dissipator,
     Lattice,
     Lindbladian,
+    Operator,
     SymmetryGroup,
     models,
     operator_sum,
@@ -19,11 +26,25 @@ from husimix import (
     sigmax,
     sigmaz,
 )
-from husimix.physics.symmetry import broken_term
+from husimix.physics.basis import site_basis, spin_matrices
+from husimix.physics.products import sum_of_products
+from husimix.physics.symmetry import Invariance
+from husimix.physics.symmetry import broken_term as broken_term_of
+from husimix.physics.transformation import Transformation
+
+
+def broken_term(model, operation):
+    """`broken_term` of a `Transformation` or a plain permutation."""
+    return broken_term_of(model, operation if isinstance(operation, Transformation) else Transformation(operation))
 
 
 def elements(group):
     return {tuple(p) for p in group.permutations.tolist()}
+
+
+def map_table(group):
+    size = group.maps.shape[-1]
+    return np.concatenate([np.eye(size)[None], group.maps])
 
 
 def closure(generators, n_sites):
@@ -85,8 +106,10 @@ class TestEveryGroup:
         assert group.permutations.shape == group.sources.shape == (order, n)
         assert group.permutations[0].tolist() == list(range(n))
         assert all(sorted(p) == list(range(n)) for p in elements(group))
-        for array in (group.permutations, group.sources, group.generators):
-            assert array.dtype.kind == "i"
+        for array in (group.permutations, group.sources, group.labels, group.generators):
+            assert array.dtype == np.int32
+        assert group.labels.shape == (order, n) and not group.labels.any()
+        assert group.maps.shape == (0, 1, 1)
 
     def test_closed_under_composition(self, group, order):
         known = elements(group)
@@ -97,8 +120,8 @@ class TestEveryGroup:
             assert p[source].tolist() == source[p].tolist() == list(range(group.n_sites))
 
     def test_generators_generate_the_group(self, group, order):
-        assert group.generators.shape[1] == group.n_sites
-        assert closure(group.generators, group.n_sites) == elements(group)
+        assert group.generators.ndim == 1
+        assert closure(group.permutations[group.generators], group.n_sites) == elements(group)
 
 
 def test_translations_of_a_ring_are_its_shifts():
@@ -131,10 +154,10 @@ def test_translations_of_a_kagome_lattice_move_cells_and_keep_bonds():
 def test_generators_are_few():
     slab = Lattice.cubic(2, 3, 2, periodic=(True, False, True))
     assert len(SymmetryGroup.translations(slab).generators) == 2
-    assert SymmetryGroup.translations(Lattice.chain(3)).generators.shape == (0, 3)
-    assert SymmetryGroup.identity(3).generators.shape == (0, 3)
-    group = SymmetryGroup.generated([shift(6), reflection(6)])
-    assert group.generators.tolist() == [shift(6), reflection(6)]
+    assert SymmetryGroup.translations(Lattice.chain(3)).generators.shape == (0,)
+    assert SymmetryGroup.identity(3).generators.shape == (0,)
+    group = SymmetryGroup.generated([shift(6), reflection(6), shift(6), list(range(6)), [2, 3, 4, 5, 0, 1]])
+    assert group.permutations[group.generators].tolist() == [shift(6), reflection(6)]
 
 
 @pytest.mark.parametrize(
@@ -144,13 +167,22 @@ def test_generators_are_few():
         (lambda: SymmetryGroup.identity(2.0), "`n_sites` must be an integer"),
         (
             lambda: SymmetryGroup.generated([[0, 0, 1]]),
-            r"`generators` must be permutations of 0 ... 2.*\[0 0 1\]",
+            r"`generators` must be permutations of 0 ... 2.*\[0, 0, 1\]",
         ),
-        (lambda: SymmetryGroup.generated([[0, 1, 2], [1, 2, 3]]), r"`generators` must .*\[1 2 3\]"),
-        (lambda: SymmetryGroup.generated([[-1, 0, 1]]), r"`generators` must .*\[-1  ?0  ?1\]"),
+        (lambda: SymmetryGroup.generated([[0, 1, 2], [1, 2, 3]]), r"`generators` must .*\[1, 2, 3\]"),
+        (lambda: SymmetryGroup.generated([[-1, 0, 1]]), r"`generators` must .*\[-1, 0, 1\]"),
         (lambda: SymmetryGroup.generated([[0.0, 1.0]]), "`generators` must be permutations of 0 ... 1"),
         (lambda: SymmetryGroup.generated([[True, False]]), "`generators` must be permutations"),
         (lambda: SymmetryGroup.generated(["swap"]), "`generators` must be permutations"),
+        (lambda: SymmetryGroup.generated([]), "`generators` must hold at least one operation"),
+        (
+            lambda: SymmetryGroup.generated([Transformation(n_sites=2), Transformation(n_sites=3)]),
+            "`generators` must be permutations of 0 ... 1",
+        ),
+        (
+            lambda: SymmetryGroup.generated([Transformation(rotation="x", n_sites=2, dimension=d) for d in (2, 3)]),
+            "`generators` must rotate sites of dimension 2, but got 3",
+        ),
     ],
 )
 def test_bad_groups_are_refused_by_name(call, message):
@@ -253,21 +285,284 @@ class TestBrokenTerm:
         model = Lindbladian(0, [Dissipator(sigmam(0), 0.0), Dissipator(sigmaz(1), 0.0)], 2)
         assert broken_term(model, [1, 0]) is None
 
-    def test_it_agrees_with_the_dense_lindbladian(self):
-        rng = np.random.default_rng(3)
-        outcomes = []
-        for _ in range(8):
-            bonds, fields, rates = (rng.choice([0.4, 0.9], size=3) for _ in range(3))
-            model = ising_ring(3, bonds, fields, rates)
-            # Four indices of three sites each: row and column of ρ before and after.
-            dense = model.to_dense().reshape((2,) * 12)
-            for p in itertools.permutations(range(3)):
-                source = np.argsort(p)
-                moved = dense.transpose([3 * block + i for block in range(4) for i in source])
-                same = np.allclose(moved, dense, atol=1e-12)
-                assert (broken_term(model, np.array(p)) is None) == same
-                outcomes.append(same)
-        assert 8 < sum(outcomes) < len(outcomes)
+
+LETTER_MAPS = dict(
+    zip("xyz", [local_map(scipy.linalg.expm(-1j * np.pi * m), site_basis(2)) for m in spin_matrices(2)], strict=True)
+)
+# Rotations by a third about 111 and a quarter about z: local maps that are no sign.
+THIRD = local_map(scipy.linalg.expm(-2j * np.pi / 3 * spin_matrices(2).sum(axis=0) / np.sqrt(3)), site_basis(2))
+QUARTER = local_map(scipy.linalg.expm(-0.5j * np.pi * spin_matrices(2)[2]), site_basis(2))
+N = 3
+
+
+def holds_densely(model, operation, tolerance=1e-9):
+    """Whether the operation on R commutes with the dense generator."""
+    generator = sum_of_products(model).to_dense()
+    size = model.basis.size
+    maps = np.tile(np.eye(size), (model.n_sites, 1, 1)) if operation.rotations is None else operation.rotations
+    g = operation_matrix(operation.permutation, maps)
+    return np.abs(g @ generator - generator @ g).max() <= tolerance * np.abs(generator).max()
+
+
+@st.composite
+def operations(draw):
+    permutation = draw(st.permutations(range(N)))
+    kind = draw(st.sampled_from(["none", "none", "global", "sites", "third", "quarter", "mixed"]))
+    if kind == "none":
+        return Transformation(permutation)
+    if kind == "global":
+        return Transformation(permutation, draw(st.sampled_from("xyz")))
+    if kind == "sites":
+        return Transformation(permutation, draw(st.text("1xyz", min_size=N, max_size=N)))
+    table = {"third": [THIRD], "quarter": [QUARTER], "mixed": [np.eye(4), QUARTER, LETTER_MAPS["x"]]}[kind]
+    return Transformation(permutation, np.array([draw(st.sampled_from(table)) for _ in range(N)]))
+
+
+@st.composite
+def small_operators(draw, with_constant=False):
+    """A few terms with a few different coefficients."""
+    values = st.sampled_from([1.0, -1.0, 0.5])
+    words = []
+    for _ in range(draw(st.integers(1, 3))):
+        sites = draw(st.permutations(range(N)))[: draw(st.integers(1, 2))]
+        letters = "".join(draw(st.sampled_from("xyz")) for _ in sites)
+        words.append(draw(values) * pauli(letters, *sites))
+    constant = draw(st.sampled_from([0.0, 0.5, 0.5j])) if with_constant else 0.0
+    return operator_sum(words) + constant
+
+
+@st.composite
+def jumps(draw):
+    choice = draw(st.integers(0, 3))
+    i, j = draw(st.permutations(range(N)))[:2]
+    if choice == 0:
+        return sigmam(i)
+    if choice == 1:
+        return sigmam(i) + draw(st.sampled_from([1, -1, 1j])) * sigmam(j)
+    if choice == 2:
+        return draw(small_operators()) + 1j * draw(small_operators())
+    return sigmam(i) + draw(st.sampled_from([0.5, 0.5j, -1.0]))
+
+
+def orbit(operator, operation):
+    """The images of an operator under all powers of an operation."""
+    images, power = [operator], operator.transformed(operation)
+    while Operator({p: f for p, f in (power - operator).terms.items() if abs(f) > 1e-12}, operator.basis).terms:
+        images.append(power)
+        power = power.transformed(operation)
+    return images
+
+
+@st.composite
+def cases(draw):
+    """(model, operation); in most cases the parts of the model are made symmetric first."""
+    operation = draw(operations())
+    hamiltonian = draw(small_operators())
+    channels = [hx.Dissipator(draw(jumps()), draw(st.sampled_from([1.0, 0.3]))) for _ in range(draw(st.integers(0, 2)))]
+    if draw(st.integers(0, 3)):
+        hamiltonian = operator_sum(orbit(hamiltonian, operation))
+    if draw(st.integers(0, 3)):
+        channels = [hx.Dissipator(image, c.rate) for c in channels for image in orbit(c.operator, operation)]
+    return Lindbladian(hamiltonian, channels, N), operation
+
+
+def test_broken_term_is_the_commutator_with_the_dense_generator():
+    seen = Counter()
+
+    @settings(max_examples=300)
+    @given(cases())
+    def agrees(case):
+        model, operation = case
+        holds = bool(holds_densely(model, operation))
+        assert (broken_term(model, operation) is None) == holds
+        seen[holds, operation.rotations is None] += 1
+
+    agrees()
+    assert all(seen[kind] > 5 for kind in itertools.product([True, False], repeat=2)), seen
+
+
+def test_the_tables_of_one_model_serve_many_operations():
+    test = Invariance(ising_ring())
+    assert [test.broken_term(Transformation(p)) for p in (shift(4), reflection(4))] == [None, None]
+    assert test.broken_term(Transformation([1, 0, 2, 3])) is not None
+
+
+class TestRotations:
+    """`broken_term` with local rotations."""
+
+    @pytest.mark.parametrize(
+        ("model", "letters"),
+        [
+            (models.dissipative_xyz(Lattice.chain(3)), "z"),
+            (models.dissipative_xyz(Lattice.chain(3), gamma=0), "xyz"),
+            (models.dissipative_ising(Lattice.chain(3)), ""),
+            (models.dissipative_ising(Lattice.chain(3), gamma=0), "x"),
+            (models.dissipative_ising(Lattice.chain(3), g=0), "z"),
+            (models.lossy_xx(Lattice.chain(3)), "z"),
+            (models.lossy_xx(Lattice.chain(3), omega=0.3), ""),
+            (models.boundary_driven_heisenberg(Lattice.chain(3)), "z"),
+        ],
+    )
+    def test_pi_rotations_of_the_named_models(self, model, letters):
+        turned = {a: Transformation(rotation=a, n_sites=3) for a in "xyz"}
+        assert [a for a in "xyz" if broken_term(model, turned[a]) is None] == list(letters)
+        assert [a for a in "xyz" if holds_densely(model, turned[a])] == list(letters)
+
+    @pytest.mark.parametrize("mu", [1.0, 0.3])
+    def test_a_driven_chain_is_reflected_with_a_rotation_that_exchanges_the_ladder(self, mu):
+        model = models.boundary_driven_heisenberg(Lattice.chain(3), mu=mu)
+        assert broken_term(model, reflection(3)) is not None
+        for letter, expected in (("x", True), ("y", True), ("z", False)):
+            t = Transformation(reflection(3), letter)
+            assert (broken_term(model, t) is None) == holds_densely(model, t) == expected
+
+    def test_a_continuous_rotation(self):
+        turn = local_map(scipy.linalg.expm(-0.7j * spin_matrices(2)[2]), site_basis(2))
+        t = Transformation(rotation=turn, n_sites=3)
+        assert broken_term(models.lossy_xx(Lattice.chain(3)), t) is None
+        assert broken_term(models.dissipative_xyz(Lattice.chain(3)), t) is not None
+
+    def test_spin_one(self):
+        spins = [[hx.Operator.local(s, i) for s in spin_matrices(3)] for i in range(2)]
+        exchange = operator_sum([a * b for a, b in zip(*spins, strict=True)])
+        model = Lindbladian(exchange + spins[0][2] * spins[0][2], [s[0] - 1j * s[1] for s in spins], 2)
+        turned = {a: Transformation(rotation=a, n_sites=2, dimension=3) for a in "xyz"}
+        assert [a for a in "xyz" if broken_term(model, turned[a]) is None] == ["z"]
+        assert [a for a in "xyz" if holds_densely(model, turned[a])] == ["z"]
+        assert broken_term(model, [1, 0]) is not None
+
+    def test_an_operation_that_does_not_fit_is_refused(self):
+        model = ising_ring(3)
+        for operation, message in [
+            (Transformation(n_sites=2), "act on 3 sites, but got 2"),
+            (Transformation(n_sites=4), "act on 3 sites, but got 4"),
+            (Transformation(rotation="x", n_sites=3, dimension=3), "rotate sites of dimension 2, but got 3"),
+        ]:
+            with pytest.raises(ValueError, match=f"`transformation` must {message}"):
+                broken_term(model, operation)
+
+
+class TestChannels:
+    """Sets of channels that are equal without being equal one by one."""
+
+    def test_channels_may_be_mixed_by_a_unitary(self):
+        mixing = scipy.stats.unitary_group.rvs(3, random_state=1)
+        plain = [sigmam(i) for i in range(3)]
+        mixed = [operator_sum([u * jump for u, jump in zip(row, plain, strict=True)]) for row in mixing]
+        model = Lindbladian(0, mixed, 3)
+        assert np.allclose(model.to_dense(), Lindbladian(0, plain, 3).to_dense(), atol=1e-12)
+        assert broken_term(model, shift(3)) is None
+        assert broken_term(Lindbladian(0, mixed[:2], 3), shift(3)).startswith("1 D[")
+
+    def test_multiples_of_the_identity_may_move_to_the_hamiltonian(self):
+        jumps = [sigmam(0) + 0.5, sigmam(1)]
+        plain = Lindbladian(0, jumps, 2)
+        # D[σ⁻ + l] is D[σ⁻] with the Hamiltonian (γ l/2) σy; here that is taken back.
+        balanced = Lindbladian(-0.25 * hx.sigmay(0), jumps, 2)
+        assert np.allclose(balanced.to_dense(), Lindbladian(0, [sigmam(0), sigmam(1)], 2).to_dense(), atol=1e-14)
+        assert broken_term(plain, [1, 0]) is not None
+        assert broken_term(balanced, [1, 0]) is None
+
+    def test_a_constant_does_not_count(self):
+        model = Lindbladian(1e9 + sigmaz(0) + (1 + 1e-6) * sigmaz(1), [Dissipator(sigmam(0) * 0 + 3)], 2)
+        assert broken_term(model, [1, 0]) is not None
+        assert broken_term(Lindbladian(1e9 + sigmaz(0) + sigmaz(1), [], 2), [1, 0]) is None
+        assert broken_term(Lindbladian(2.0, [], 2), [1, 0]) is None
+
+
+def generated_maps(group):
+    """All elements as (permutation, maps)."""
+    return [(p, map_table(group)[row]) for p, row in zip(group.permutations, group.labels, strict=True)]
+
+
+SITE_X = local_map(scipy.stats.unitary_group.rvs(2, random_state=5), site_basis(2))
+
+
+def conjugated(matrix):
+    """A rotation about an axis of no particular direction."""
+    return SITE_X @ matrix @ SITE_X.T
+
+
+def translation_with(letter, n):
+    return Transformation(shift(n), letter)
+
+
+WITH_MAPS = [
+    pytest.param([Transformation(rotation="z", n_sites=3)], 2, 1, id="parity"),
+    pytest.param([Transformation(rotation=a, n_sites=2) for a in "xz"], 4, 3, id="two rotations"),
+    pytest.param([translation_with("x", 4)], 4, 1, id="even ring"),
+    pytest.param([translation_with("x", 3)], 6, 1, id="odd ring"),
+    pytest.param([Transformation(shift(4), "1x1x"), shift(4)], 16, 1, id="sublattice and shift"),
+    pytest.param(
+        [Transformation(reflection(5), "x"), Transformation(rotation="z", n_sites=5)], 4, 3, id="driven chain"
+    ),
+    pytest.param([Transformation(rotation=THIRD, n_sites=2)], 3, 2, id="third"),
+    pytest.param([Transformation(rotation=a, n_sites=2) for a in (THIRD, QUARTER)], 24, 23, id="cube"),
+    pytest.param(
+        [Transformation(rotation=conjugated(a), n_sites=2) for a in (THIRD, QUARTER)], 24, 23, id="tilted cube"
+    ),
+    pytest.param([Transformation([1, 2, 0], np.array([THIRD, QUARTER, np.eye(4)]))], None, None, id="different maps"),
+    pytest.param([Transformation(shift(3), "y", dimension=3)], 6, 1, id="spin 1"),
+]
+
+
+@pytest.mark.parametrize(("generators", "order", "n_maps"), WITH_MAPS)
+class TestGroupsWithMaps:
+    def test_order_and_identity(self, generators, order, n_maps):
+        group = SymmetryGroup.generated(generators)
+        assert group.labels.shape == group.permutations.shape == group.sources.shape
+        assert not group.labels[0].any() and group.permutations[0].tolist() == list(range(group.n_sites))
+        assert set(np.unique(group.labels)) - {0} == set(range(1, len(group.maps) + 1))
+        if order is not None:
+            assert (group.order, len(group.maps)) == (order, n_maps)
+            assert repr(group) == f"SymmetryGroup(order {order}, {group.n_sites} sites, {n_maps} local maps)"
+
+    def test_axioms(self, generators, order, n_maps):
+        group = SymmetryGroup.generated(generators)
+        table = [group.element(g) for g in range(group.order)]
+        size = map_table(group).shape[-1]
+        flat = np.array([np.concatenate([p, maps.ravel()]) for p, maps in generated_maps(group)])
+        assert (np.abs(flat[:, None] - flat[None]).max(axis=2) < 1e-9).sum() == group.order
+
+        def is_element(t):
+            maps = np.tile(np.eye(size), (t.n_sites, 1, 1)) if t.rotations is None else t.rotations
+            return np.abs(flat - np.concatenate([t.permutation, maps.ravel()])).max(axis=1).min() < 1e-11
+
+        assert all(is_element(g @ h) for g, h in itertools.product(table, repeat=2))
+        assert all(is_element(g.inverse()) for g in table)
+        plain = [t if isinstance(t, Transformation) else Transformation(t) for t in generators]
+        assert all(is_element(t) for t in plain)
+
+    def test_generators_generate_the_group(self, generators, order, n_maps):
+        group = SymmetryGroup.generated(generators)
+        again = SymmetryGroup.generated([group.element(g) for g in group.generators])
+        assert again.order == group.order and len(again.generators) == len(group.generators) <= len(generators)
+
+
+def test_elements_act_as_the_composition_says():
+    group = SymmetryGroup.generated([Transformation([1, 2, 0], np.array([THIRD, QUARTER, np.eye(4)]))])
+    tensor = np.random.default_rng(0).normal(size=(4,) * 3)
+    p, maps = generated_maps(group)[1]
+    moved = operation_matrix(p, maps) @ tensor.ravel()
+    expected = np.einsum("ax,by,cz,xyz->abc", *maps, tensor.transpose(*group.sources[1]))
+    np.testing.assert_allclose(moved.reshape(4, 4, 4), expected, rtol=0, atol=1e-12)
+
+
+def test_of_elements_takes_labels_and_maps():
+    group = SymmetryGroup.of_elements([[0, 1], [1, 0]], [1], [[0, 0], [1, 1]], LETTER_MAPS["x"][None])
+    assert group.labels.dtype == group.sources.dtype == group.generators.dtype == np.int32
+    assert group.element(1).rotations.shape == (2, 4, 4) and group.element(0).rotations is None
+
+
+def test_a_large_group_is_quick_and_a_runaway_is_refused():
+    sites = np.arange(1000).reshape(10, 10, 10)
+    steps = [np.roll(sites, 1, axis).ravel() for axis in range(3)]
+    assert SymmetryGroup.generated([*steps, np.arange(1000)[::-1]]).order == 2000
+    with pytest.raises(ValueError, match="`generators` must generate at most 100000 elements"):
+        SymmetryGroup.generated([shift(12), [1, 0, *range(2, 12)]])
+    turn = local_map(scipy.linalg.expm(-0.7j * spin_matrices(2)[2]), site_basis(2))
+    with pytest.raises(ValueError, match=r"`generators` must generate at most 1000 local maps.*full turn"):
+        SymmetryGroup.generated([Transformation(rotation=turn, n_sites=2)])
 
 
 def test_public_name():

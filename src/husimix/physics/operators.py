@@ -5,14 +5,18 @@ An `Operator` is a table {product: coefficient}; a product is a sorted tuple of 
 exactly when its coefficients are real.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Number
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from husimix._errors import argument_error, check_integer
 from husimix.physics.basis import SiteBasis, site_basis
 from husimix.physics.termsum import TermSum
+
+if TYPE_CHECKING:
+    from husimix.physics.transformation import Transformation
 
 __all__ = ["Operator", "Product", "operator_sum", "pauli", "sigmam", "sigmap", "sigmax", "sigmay", "sigmaz"]
 
@@ -96,12 +100,26 @@ class Operator:
         """The Hermitian adjoint O†."""
         return Operator({p: f.conjugate() for p, f in self.terms.items()}, self.basis)
 
-    def permuted(self, permutation: Sequence[int] | np.ndarray) -> "Operator":
-        """The operator with site i renamed to `permutation[i]`."""
-        return Operator(
-            {tuple(sorted((int(permutation[i]), a) for i, a in p)): f for p, f in self.terms.items()},
-            self.basis,
-        )
+    def transformed(self, transformation: "Transformation") -> "Operator":
+        """The operator U O U† after a symmetry operation U.
+
+        Args:
+            transformation: what happens to the sites; with a permutation p alone, site i is renamed to p[i].
+
+        Returns:
+            U O U† as an `Operator`.
+
+        Raises:
+            ValueError: if the operation has too few sites or rotates sites of another dimension.
+        """
+        transformation.check_fits("transformation", self.sites[-1] + 1 if self.sites else 0, self.basis.size)
+        total = TermSum[Product, complex]()
+        for sites, members, coefficients in self.products():
+            rows, sites, members, factors = transformation.images(sites, members)
+            weights = (factors * coefficients[rows]).tolist()
+            for i, a, weight in zip(sites.tolist(), members.tolist(), weights, strict=True):
+                total.add(tuple(zip(i, a, strict=True)), weight)
+        return Operator(total.nonzero(), self.basis)
 
     def products(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The terms as arrays, grouped by their number of sites q.

@@ -1,83 +1,109 @@
-"""Symmetry groups of a model as arrays of site permutations, and the check that a model obeys one.
+"""Symmetry groups of a model: site permutations, each with a local rotation on every site.
 
-A permutation p moves site i to p[i]. The average of a state over the group is what one mixture component
-stands for when a group is in use (docs/theory.md, eq. 13).
+A permutation p moves site i to p[i]; the local map of an element is applied to what arrives. The average of a
+state over the group is what one mixture component stands for when a group is in use (docs/theory.md, eq. 13).
 """
 
 import math
-from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
-from sympy.combinatorics import Permutation, PermutationGroup
+import scipy.sparse
+from numpy.typing import ArrayLike
 
 from husimix._errors import argument_error, check_integer
+from husimix.physics.closure import closure
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.operators import Operator
+from husimix.physics.operators import Operator, Product
+from husimix.physics.termsum import TermSum
+from husimix.physics.transformation import Transformation
 
-__all__ = ["SymmetryGroup", "broken_term"]
+__all__ = ["Invariance", "SymmetryGroup", "broken_term"]
+
+_TOLERANCE = 1e-12
 
 
 class SymmetryGroup(eqx.Module):
-    """A finite group of site permutations.
+    """A finite group of symmetry operations: site permutations, each with a local rotation on every site.
+
+    Element g turns R into gR: site j receives O applied to what was on site sources[g, j], where O is the map that
+    labels[g, j] names.
 
     Attributes:
         permutations: (G, N) int; element g moves site i to permutations[g, i]. Element 0 is the identity.
         sources: (G, N) int; the inverse permutations, so that site j receives what was at sources[g, j].
-        generators: (M, N) int; permutations whose products are all elements, enough to test for symmetry.
+        labels: (G, N) int; the map applied to what arrives at site j: 0 for none, l >= 1 for maps[l - 1].
+        maps: (L, D, D) float; the local maps beside the identity, (0, 1, 1) for a group of pure permutations.
+        generators: (M,) int; the elements whose products are all elements, enough to test for symmetry.
     """
 
     permutations: np.ndarray
     sources: np.ndarray
+    labels: np.ndarray
+    maps: np.ndarray
     generators: np.ndarray
 
     @classmethod
     def identity(cls, n_sites: int) -> "SymmetryGroup":
         """The group of one element: no symmetry is used."""
         identity = np.arange(check_integer("n_sites", n_sites, 1))[None]
-        return cls.of_elements(identity, identity[:0])
+        return cls.of_elements(identity, np.arange(0))
 
     @classmethod
     def translations(cls, lattice: Lattice) -> "SymmetryGroup":
         """All translations along the periodic directions of a lattice."""
-        elements = lattice.translations()
         # The shifts come in row-major order, so that a step along one direction is one stride away.
         lengths = [n if closed else 1 for n, closed in zip(lattice.shape, lattice.periodic, strict=True)]
         strides = [math.prod(lengths[i + 1 :]) for i in range(len(lengths))]
         steps = [stride for stride, length in zip(strides, lengths, strict=True) if length > 1]
-        return cls.of_elements(elements, elements[steps])
+        return cls.of_elements(lattice.translations(), np.array(steps, dtype=int))
 
     @classmethod
-    def generated(cls, generators: np.ndarray) -> "SymmetryGroup":
-        """The smallest group that contains the given permutations.
+    def generated(cls, generators: Sequence[Transformation | ArrayLike] | np.ndarray) -> "SymmetryGroup":
+        """The smallest group that contains the given operations.
 
         Args:
-            generators: (M, N) int, rows p with p[i] the site to which site i moves.
+            generators: `Transformation`s, or rows p of site permutations with p[i] the site to which site i moves;
+                one row alone is a generator, too. At least one.
 
         Returns:
-            The group with all its elements.
+            The group with all its elements. A generator that the ones before it generate is left out of
+            `SymmetryGroup.generators`.
 
         Raises:
-            ValueError: if a row is not a permutation of 0 ... N - 1.
+            ValueError: if a row is not a permutation of 0 ... N - 1, numbers of sites or local dimensions differ,
+                or the group has more than 100000 elements or 1000 local maps.
         """
-        try:
-            rows = np.atleast_2d(np.asarray(generators))
-        except ValueError:
-            raise argument_error("generators", "be permutations of equal length", generators) from None
-        for row in rows:
-            if row.dtype.kind not in "iu" or not np.array_equal(np.sort(row), np.arange(rows.shape[1])):
-                raise argument_error("generators", f"be permutations of 0 ... {rows.shape[1] - 1}", row)
-        group: Any = PermutationGroup([Permutation([int(i) for i in row]) for row in rows])
-        elements = np.array([element.array_form for element in group.elements])
-        return cls.of_elements(elements[np.lexsort(elements.T[::-1])], rows)
+        permutations, labels, maps, numbers = closure(_operations(generators))
+        return cls.of_elements(permutations, numbers, labels, maps)
 
     @classmethod
-    def of_elements(cls, permutations: np.ndarray, generators: np.ndarray) -> "SymmetryGroup":
-        """The group with the given elements and generators, both (., N) int; they are taken at their word."""
-        inverse = np.argsort(permutations, axis=1)
-        return cls(*(array.astype(np.int32) for array in (permutations, inverse, generators)))
+    def of_elements(
+        cls,
+        permutations: np.ndarray,
+        generators: np.ndarray,
+        labels: np.ndarray | None = None,
+        maps: np.ndarray | None = None,
+    ) -> "SymmetryGroup":
+        """The group with the given elements, which are taken at their word.
+
+        Args:
+            permutations: (G, N) int, the identity first.
+            generators: (M,) int, the elements whose products are all elements.
+            labels: (G, N) int, the local map of each element and site; None for pure permutations.
+            maps: (L, D, D) float, the local maps beside the identity; None for pure permutations.
+
+        Returns:
+            The group.
+        """
+        moved = np.asarray(permutations, dtype=np.int32)
+        marked = np.zeros(moved.shape, np.int32) if labels is None else np.asarray(labels, dtype=np.int32)
+        local = np.zeros((0, 1, 1)) if maps is None else np.asarray(maps, dtype=np.float64)
+        sources = np.argsort(moved, axis=1).astype(np.int32)
+        return cls(moved, sources, marked, local, np.asarray(generators, dtype=np.int32))
 
     @property
     def order(self) -> int:
@@ -89,43 +115,198 @@ class SymmetryGroup(eqx.Module):
         """N, the number of sites."""
         return self.permutations.shape[1]
 
+    def element(self, index: int) -> Transformation:
+        """Element `index` as a `Transformation`."""
+        if len(self.maps) == 0:
+            return Transformation(self.permutations[index])
+        maps = np.concatenate([np.eye(self.maps.shape[-1])[None], self.maps])
+        return Transformation(self.permutations[index], maps[self.labels[index]])
+
     def __repr__(self) -> str:
-        return f"SymmetryGroup(order {self.order}, {self.n_sites} sites)"
+        local = f", {len(self.maps)} local maps" if len(self.maps) else ""
+        return f"SymmetryGroup(order {self.order}, {self.n_sites} sites{local})"
 
 
-def broken_term(model: Lindbladian, permutation: np.ndarray) -> str | None:
-    """The first term of a model that a site permutation does not leave in place.
+def _operations(generators: Any) -> list[Transformation]:
+    """The generators as `Transformation`s of one number of sites."""
+    rows = list(generators) if isinstance(generators, Sequence | np.ndarray) else [generators]
+    if rows and not isinstance(rows[0], Transformation) and np.ndim(rows[0]) == 0:
+        rows = [rows]
+    if not rows:
+        raise argument_error("generators", "hold at least one operation", "none")
+    operations: list[Transformation] = []
+    for row in rows:
+        n_sites = operations[0].n_sites if operations else np.size(row)
+        try:
+            operation = row if isinstance(row, Transformation) else Transformation(row)
+        except ValueError:
+            raise argument_error("generators", f"be permutations of 0 ... {n_sites - 1}", row) from None
+        if operations and operation.n_sites != n_sites:
+            raise argument_error("generators", f"be permutations of 0 ... {n_sites - 1}", row)
+        operations.append(operation)
+    return operations
 
-    Dissipators are compared as the channels that they are: by γ L ⊗ L†, so that a permutation may exchange
-    equal channels.
+
+def broken_term(model: Lindbladian, transformation: Transformation) -> str | None:
+    """The first term of a model that a symmetry operation does not leave in place.
+
+    The comparison is exact in both directions: the generator dρ/dt is the same function of ρ after the operation
+    if and only if None is returned, up to 1e-12 of the largest coefficient. Channels may be exchanged, multiplied
+    by a phase or mixed by a unitary matrix, and multiples of the identity may move between jump and Hamiltonian.
 
     Args:
         model: the Lindbladian.
-        permutation: (N,) int, site i moves to permutation[i].
+        transformation: the operation.
 
     Returns:
-        The term as text, or None if the model is symmetric.
+        The term as text, or None if the model is symmetric. A term of the Hamiltonian is given after its share from
+        multiples of the identity in the jumps was added.
+
+    Raises:
+        ValueError: if the operation acts on another number of sites or on sites of another dimension.
     """
-    moved = model.hamiltonian.permuted(permutation).terms
-    scale = max((abs(f) for f in moved.values()), default=0.0)
-    # As many terms before as after: if each is found again, none is new.
-    for product, f in model.hamiltonian.terms.items():
-        if abs(moved.get(product, 0.0) - f) > 1e-12 * scale:
-            return repr(Operator({product: f}, model.basis))
-    channels = [c for c in model.dissipators if c.rate > 0]
-    strength = max((c.rate * abs(f) ** 2 for c in channels for f in c.operator.terms.values()), default=1.0)
-    here = [_channel_key(c.operator, c.rate / strength) for c in channels]
-    there = Counter(_channel_key(c.operator.permuted(permutation), c.rate / strength) for c in channels)
-    counts = Counter(here)
-    for channel, key in zip(channels, here, strict=True):
-        if there[key] != counts[key]:
-            return repr(channel)
-    return None
+    return Invariance(model).broken_term(transformation)
 
 
-def _channel_key(jump: Operator, rate: float) -> tuple[object, ...]:
-    """A value that is equal for two channels whose γ L ⊗ L† are equal up to 1e-10; rates are at most of order 1."""
-    terms = sorted(jump.terms.items())
-    first = terms[0][1] if terms else 1.0
-    phase = first / abs(first)
-    return tuple((p, complex(np.round(np.sqrt(rate) * f / phase, 10))) for p, f in terms)
+class Invariance:
+    """`broken_term` of one model for many operations: the tables of the model are made once.
+
+    Two tables settle a generator: the Hamiltonian, and the matrix C_pq = Σ_c γ_c l_cp l_cq* of the jumps
+    L_c = Σ_p l_cp P_p in products P_p of basis operators. They are unique once the jumps have no trace, which
+    L → L - l, H → H - (γ/2i)(l* L - l L†) achieves without a change of the generator.
+
+    Args:
+        model: the Lindbladian.
+    """
+
+    def __init__(self, model: Lindbladian):
+        self._model = model
+        self._channels = [c for c in model.dissipators if c.rate > 0]
+        shifted = TermSum[Product, float]()
+        sizes = [abs(f) for p, f in model.hamiltonian.terms.items() if p]
+        for product, f in model.hamiltonian.terms.items():
+            shifted.add(product, f.real)
+        for channel in self._channels:
+            constant = channel.operator.terms.get((), 0.0)
+            for product, f in channel.operator.terms.items() if constant else ():
+                shifted.add(product, -channel.rate * (constant.conjugate() * f).imag)
+                sizes += [channel.rate * abs(constant * f)] if product else []
+        self._tolerance = _TOLERANCE * max(sizes, default=0.0)
+        self._hamiltonian = _tables((p, 0, f) for p, f in shifted.nonzero().items())
+        self._jumps = _tables(
+            (p, owner, math.sqrt(c.rate) * f)
+            for owner, c in enumerate(self._channels)
+            for p, f in c.operator.terms.items()
+        )
+
+    def broken_term(self, transformation: Transformation) -> str | None:
+        """The first term that an operation does not leave in place; see the function `broken_term`."""
+        transformation.check_fits("transformation", self._model.n_sites, self._model.basis.size)
+        if transformation.n_sites > self._model.n_sites:
+            raise argument_error("transformation", f"act on {self._model.n_sites} sites", transformation.n_sites)
+        checks = [self._broken_hamiltonian, self._broken_channel]
+        # The smaller table settles most operations that do not hold, such as translations of a driven boundary.
+        if sum(len(t.owners) for t in self._jumps) < sum(len(t.owners) for t in self._hamiltonian):
+            checks.reverse()
+        return checks[0](transformation) or checks[1](transformation)
+
+    def _broken_hamiltonian(self, transformation: Transformation) -> str | None:
+        for here in self._hamiltonian:
+            there = _moved(here, transformation)
+            rows, _ = _row_numbers(here, there)
+            both = np.concatenate([here.coefficients, there.coefficients])
+            signs = np.repeat([1, -1], [len(here.owners), len(there.owners)])
+            broken = np.abs(np.bincount(rows, signs * np.real(both)))[rows] > self._tolerance
+            if broken.any():
+                k = int(np.argmax(broken))
+                sites, members = (np.concatenate(pair)[k].tolist() for pair in zip(here[:2], there[:2], strict=True))
+                return repr(Operator({tuple(zip(sites, members, strict=True)): both[k]}, self._model.basis))
+        return None
+
+    def _broken_channel(self, transformation: Transformation) -> str | None:
+        rows: list[tuple[np.ndarray, np.ndarray]] = []
+        pairs = [(here, _moved(here, transformation)) for here in self._jumps]
+        n_rows = 0
+        for here, there in pairs:
+            numbers, count = _row_numbers(here, there)
+            rows.append((n_rows + numbers[: len(here.owners)], n_rows + numbers[len(here.owners) :]))
+            n_rows += count
+        if n_rows == 0:
+            return None
+        before, after = (
+            _Factor(
+                np.concatenate([row[side] for row in rows]),
+                np.concatenate([pair[side].owners for pair in pairs]),
+                np.concatenate([pair[side].coefficients for pair in pairs]),
+                (n_rows, len(self._channels)),
+            )
+            for side in (0, 1)
+        )
+        # C - C' has as many rows and columns as there are products. Its product with random vectors is linear
+        # in the number of terms, and a row of it vanishes only with the row itself.
+        probe = np.random.default_rng(0).standard_normal((n_rows, 2, 2)) @ np.array([1, 1j])
+        difference = np.abs(before.applied(probe) - after.applied(probe)).max(axis=1)
+        broken = difference > _TOLERANCE * max(before.scale(), after.scale())
+        if not broken.any():
+            return None
+        owner = next(factor.owners[hit][0] for factor in (before, after) if (hit := broken[factor.rows]).any())
+        return repr(self._channels[owner])
+
+
+class _Table(NamedTuple):
+    """M products of q basis operators, each with a coefficient, and the number of the operator it belongs to."""
+
+    sites: np.ndarray  # (M, q), increasing along each row
+    members: np.ndarray  # (M, q)
+    owners: np.ndarray  # (M,)
+    coefficients: np.ndarray  # (M,) complex
+
+
+def _tables(entries: Iterable[tuple[Product, int, complex]]) -> list[_Table]:
+    """(product, owner, coefficient) as arrays, one table for each number of sites; the identity is left out."""
+    grouped: dict[int, list[tuple[Product, int, complex]]] = {}
+    for entry in entries:
+        grouped.setdefault(len(entry[0]), []).append(entry)
+    tables = []
+    for q in sorted(grouped.keys() - {0}):
+        products, owners, coefficients = zip(*grouped[q], strict=True)
+        pairs = np.array(products, dtype=np.int64)
+        tables.append(_Table(pairs[..., 0], pairs[..., 1], np.array(owners), np.array(coefficients, dtype=complex)))
+    return tables
+
+
+def _moved(table: _Table, transformation: Transformation) -> _Table:
+    rows, sites, members, factors = transformation.images(table.sites, table.members)
+    return _Table(sites, members, table.owners[rows], factors * table.coefficients[rows])
+
+
+def _row_numbers(here: _Table, there: _Table) -> tuple[np.ndarray, int]:
+    """A number for each product of both tables, equal for equal products, and the count of different ones."""
+    sites, members = np.concatenate([here.sites, there.sites]), np.concatenate([here.members, there.members])
+    letters = sites * (members.max() + 1) + members
+    numbers = np.zeros(len(letters), dtype=np.int64)
+    for column in letters.T:
+        numbers = np.unique(numbers * (letters.max() + 1) + column, return_inverse=True)[1]
+    return numbers, int(numbers.max()) + 1
+
+
+class _Factor(NamedTuple):
+    """A matrix A of products × channels such that C = A A†, by its entries."""
+
+    rows: np.ndarray
+    owners: np.ndarray
+    coefficients: np.ndarray
+    shape: tuple[int, int]
+
+    def matrix(self) -> scipy.sparse.csr_array:
+        return scipy.sparse.csr_array((self.coefficients, (self.rows, self.owners)), shape=self.shape)
+
+    def applied(self, vectors: np.ndarray) -> np.ndarray:
+        """C v for the columns v."""
+        a = self.matrix()
+        return a @ (a.conj().T @ vectors)
+
+    def scale(self) -> float:
+        """The size of the largest row of C, with no cancellation between channels."""
+        a = abs(self.matrix())
+        return float((a @ np.sqrt(a.power(2).sum(axis=0))).max())
