@@ -29,10 +29,11 @@ from husimix.physics.operators import sigmax as sigmax  # noqa: E402
 from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
 from husimix.physics.symmetry import SymmetryGroup as SymmetryGroup  # noqa: E402
-from husimix.solve.mesolve import TDVP as TDVP  # noqa: E402
+from husimix.physics.transformation import Transformation as Transformation  # noqa: E402
 from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
 from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
 from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
 from husimix.solve.result import Result as Result  # noqa: E402
 from husimix.solve.result import load as load  # noqa: E402
+from husimix.solve.settings import TDVP as TDVP  # noqa: E402
 from husimix.solve.stepping import Status as Status  # noqa: E402

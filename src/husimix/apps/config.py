@@ -25,8 +25,8 @@ from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.physics.operators import Operator, operator_sum, pauli
-from husimix.solve.mesolve import TDVP
 from husimix.solve.metric_solvers import SpectralCutoff, Tikhonov
+from husimix.solve.settings import TDVP
 
 __all__ = ["RunFile", "RunFileError", "Setup", "explained", "parse_run_file", "read_run_file"]
 

@@ -7,14 +7,20 @@ a row of a table that says which contacts it is made of, how often. The tables a
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from husimix.phasespace import pair
 from husimix.phasespace.layout import Layout
 from husimix.physics.products import Coupling, SumOfProducts
 
-__all__ = ["ContactCoupling", "Contacts", "Generator", "contact_generator", "contacts_of"]
+__all__ = ["Choices", "ContactCoupling", "Contacts", "Counts", "Generator", "contact_generator", "contacts_of"]
+
+
+# Numbers of the largest matrix of images × contacts: 64 MiB.
+_LARGEST_MATRIX = 1 << 23
 
 
 class Contacts(eqx.Module):
@@ -27,10 +33,7 @@ class Contacts(eqx.Module):
         maps: (L, D, D) float.
         sizes: (F,) float, how many lattice sites carry the vector of each free site.
         share: (G,) float, the weight of each image.
-        rows: (G, F, Z) int, the contacts of each free site of the bra under an image, with `row_counts`.
-        row_counts: (G, F, Z) float, how many lattice sites each contact in `rows` stands for; 0 fills up.
-        columns: (G, F, Z') int, the same seen from the free sites of the ket.
-        column_counts: (G, F, Z') float.
+        images: which contacts make up an image, how often.
         complete: whether the contacts are all (bra site, ket site, label) in row-major order, so that tables
             over contacts are outer products and need no gathering.
     """
@@ -41,10 +44,7 @@ class Contacts(eqx.Module):
     maps: Float[Array, "map operator operator"]
     sizes: Float[Array, " site"]
     share: Float[Array, " image"]
-    rows: Int[Array, "image site choice"]
-    row_counts: Float[Array, "image site choice"]
-    columns: Int[Array, "image site other_choice"]
-    column_counts: Float[Array, "image site other_choice"]
+    images: "Counts | Choices"
     complete: bool = eqx.field(static=True)
 
     @property
@@ -57,13 +57,14 @@ class Contacts(eqx.Module):
         """F, the number of free sites of a component."""
         return self.sizes.shape[0]
 
-    def at_bra(self, values: Float[Array, "*more site pair"]) -> Float[Array, "*more contact pair"]:
-        """Values of the bra's free sites, spread over the contacts."""
+    def contracted(
+        self, bra: Float[Array, "operator *more site pair"], ket: Float[Array, "operator *more contact pair"]
+    ) -> Float[Array, "*more contact pair"]:
+        """Σ_a v_a v'_a at every contact, from v at the bra's free sites and v' at the contacts."""
         if not self.complete:
-            return jnp.take(values, self.bra_sites, axis=-2)
-        *more, n_free, n_pairs = values.shape
-        spread = (*more, n_free, n_free * (len(self.maps) + 1), n_pairs)
-        return jnp.broadcast_to(values[..., :, None, :], spread).reshape(*more, -1, n_pairs)
+            return pair.contracted(jnp.take(bra, self.bra_sites, axis=-2), ket)
+        split = ket.reshape(*ket.shape[:-2], self.n_free, -1, ket.shape[-1])
+        return _outer_contraction(bra[..., :, None, :], split).reshape(*bra.shape[1:-2], -1, bra.shape[-1])
 
     def at_ket(self, vectors: Float[Array, "operator site pair"]) -> Float[Array, "operator contact pair"]:
         """Vectors of the ket's free sites, mapped and spread over the contacts."""
@@ -76,6 +77,112 @@ class Contacts(eqx.Module):
             return images.reshape(size, -1, n_pairs)[:, self.ket_sites * n_labels + self.labels]
         spread = (size, n_free, n_free, n_labels, n_pairs)
         return jnp.broadcast_to(images[:, None], spread).reshape(size, -1, n_pairs)
+
+
+@jax.custom_vjp
+def _outer_contraction(
+    bra: Float[Array, "operator *more site 1 pair"], ket: Float[Array, "operator *more site other pair"]
+) -> Float[Array, "*more site other pair"]:
+    """Σ_a v_a v'_a for bras that are equal along the axis of length 1, differentiated in the bras only.
+
+    The rule replaces the one that the compiler would derive: a multiplication by every v'_a and a sum over an inner
+    axis, thirty times as slow as the contraction itself.
+    """
+    return pair.contracted(bra, ket)
+
+
+def _outer_forward(bra: Array, ket: Array) -> tuple[Array, tuple[Array, tuple[int, ...]]]:
+    return pair.contracted(bra, ket), (ket, bra.shape)
+
+
+def _outer_backward(kept: tuple[Array, tuple[int, ...]], cotangent: Array) -> tuple[Array, None]:
+    ket, shape = kept
+    if ket.ndim < len(shape) or ket.shape[1:-3] != shape[1:-3]:
+        ket = jnp.broadcast_to(ket, (*shape[:-3], *ket.shape[-3:]))
+    return jnp.einsum("...xbq,a...xbq->a...xq", cotangent, ket)[..., None, :], None
+
+
+_outer_contraction.defvjp(_outer_forward, _outer_backward)
+
+
+class Counts(eqx.Module):
+    """The contacts of every image as a matrix: for few contacts, where sums are best done as matrix products.
+
+    Attributes:
+        counts: (G, E) float, how many lattice sites meet in a contact under an image.
+        n_free: F.
+    """
+
+    counts: Float[Array, "image contact"]
+    n_free: int = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """How many numbers tell the contacts of all images."""
+        return self.counts.size
+
+    def sums(self, table: Float[Array, "contact entry pair"]) -> Float[Array, "image entry pair"]:
+        """The sum of a table over the contacts of each image."""
+        return jnp.tensordot(self.counts, table, 1)
+
+    def totals(self, amounts: Float[Array, "image pair"]) -> Float[Array, "contact pair"]:
+        """The sum of image amounts over all images of which a contact is part."""
+        return self.counts.T @ amounts
+
+    def rows(self, table: Float[Array, "parameter contact pair"]) -> Float[Array, "pair image site parameter"]:
+        """The sum of a table over the contacts of each free site of the bra, for contacts in row-major order."""
+        counts, split = self._split(table)
+        return jnp.einsum("gabl,pablq->qgap", counts, split)
+
+    def columns(self, table: Float[Array, "parameter contact pair"]) -> Float[Array, "pair image site parameter"]:
+        """The sum of a table over the contacts of each free site of the ket, for contacts in row-major order."""
+        counts, split = self._split(table)
+        return jnp.einsum("gabl,pablq->qgbp", counts, split)
+
+    def _split(self, table: Array) -> tuple[Array, Array]:
+        shape = (self.n_free, self.n_free, self.counts.shape[1] // self.n_free**2)
+        return self.counts.reshape(-1, *shape), table.reshape(len(table), *shape, table.shape[-1])
+
+
+class Choices(eqx.Module):
+    """The contacts of every image as lists: for many contacts, few of them in an image.
+
+    Attributes:
+        by_bra: (G, F, Z) int, the contacts of each free site of the bra under an image.
+        bra_counts: (G, F, Z) float, how many lattice sites each of them stands for; 0 fills up.
+        by_ket: (G, F, Z') int, the same seen from the free sites of the ket.
+        ket_counts: (G, F, Z') float.
+        n_contacts: E.
+    """
+
+    by_bra: Int[Array, "image site choice"]
+    bra_counts: Float[Array, "image site choice"]
+    by_ket: Int[Array, "image site other_choice"]
+    ket_counts: Float[Array, "image site other_choice"]
+    n_contacts: int = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        """How many numbers tell the contacts of all images."""
+        return 3 * self.by_bra.size
+
+    def sums(self, table: Float[Array, "contact entry pair"]) -> Float[Array, "image entry pair"]:
+        """The sum of a table over the contacts of each image."""
+        return jnp.einsum("giz,gizcq->gcq", self.bra_counts, table[self.by_bra])
+
+    def totals(self, amounts: Float[Array, "image pair"]) -> Float[Array, "contact pair"]:
+        """The sum of image amounts over all images of which a contact is part."""
+        weighted = self.bra_counts[..., None] * amounts[:, None, None, :]
+        n_pairs = amounts.shape[1]
+        return jnp.zeros((self.n_contacts, n_pairs)).at[self.by_bra.ravel()].add(weighted.reshape(-1, n_pairs))
+
+    def rows(self, table: Float[Array, "parameter contact pair"]) -> Float[Array, "pair image site parameter"]:
+        """The sum of a table over the contacts of each free site of the bra."""
+        return jnp.einsum("giz,pgizq->qgip", self.bra_counts, table[:, self.by_bra])
+
+    def columns(self, table: Float[Array, "parameter contact pair"]) -> Float[Array, "pair image site parameter"]:
+        """The sum of a table over the contacts of each free site of the ket."""
+        return jnp.einsum("giz,pgizq->qgip", self.ket_counts, table[:, self.by_ket])
 
 
 class ContactCoupling(eqx.Module):
@@ -108,26 +215,17 @@ class Generator(eqx.Module):
 
 def contacts_of(layout: Layout) -> Contacts:
     """The contacts of a layout. Cost: G n log(G n), once."""
-    n_free, n_labels = layout.n_free, len(layout.maps) + 1
     codes, numbers, complete = _numbered(layout)
-    labels = numbers % n_labels
-    bra_sites, ket_sites = np.divmod(numbers // n_labels, n_free)
-    counts = np.broadcast_to(layout.multiplicity, codes.shape)
-    order = len(layout.share)
-    rows, row_counts = _choices(codes, counts, bra_sites, order, n_free)
-    columns, column_counts = _choices(codes, counts, ket_sites, order, n_free)
-    sizes = np.bincount(layout.free_sites, layout.multiplicity)
+    n_labels = len(layout.maps) + 1
+    bra_sites, ket_sites = np.divmod(numbers // n_labels, layout.n_free)
     return Contacts(
         bra_sites=bra_sites.astype(np.int32),
         ket_sites=ket_sites.astype(np.int32),
-        labels=labels.astype(np.int32),
+        labels=(numbers % n_labels).astype(np.int32),
         maps=np.asarray(layout.maps),
-        sizes=sizes,
+        sizes=np.bincount(layout.free_sites, layout.multiplicity),
         share=np.asarray(layout.share),
-        rows=rows,
-        row_counts=row_counts,
-        columns=columns,
-        column_counts=column_counts,
+        images=_images(layout, codes, bra_sites, ket_sites, complete),
         complete=complete,
     )
 
@@ -164,6 +262,20 @@ def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
     if 2 * len(present) >= n_possible:
         return full, np.arange(n_possible), True
     return np.searchsorted(present, full), present, False
+
+
+def _images(
+    layout: Layout, codes: np.ndarray, bra_sites: np.ndarray, ket_sites: np.ndarray, complete: bool
+) -> Counts | Choices:
+    order, n_contacts = len(codes), len(bra_sites)
+    counts = np.broadcast_to(layout.multiplicity, codes.shape)
+    if complete and not layout.is_plain and order * n_contacts <= _LARGEST_MATRIX:
+        places = np.arange(order)[:, None] * n_contacts + codes
+        matrix = np.bincount(places.ravel(), counts.ravel(), minlength=order * n_contacts)
+        return Counts(matrix.reshape(order, n_contacts), layout.n_free)
+    by_bra = _choices(codes, counts, bra_sites, order, layout.n_free)
+    by_ket = _choices(codes, counts, ket_sites, order, layout.n_free)
+    return Choices(*by_bra, *by_ket, n_contacts)
 
 
 def _choices(

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +12,8 @@ from jaxtyping import Array, Float
 
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace import kernels, pair
+from husimix.phasespace.contacts import Contacts, contacts_of
+from husimix.phasespace.layout import Layout
 from husimix.phasespace.manifolds import Coherent
 
 if TYPE_CHECKING:
@@ -34,14 +37,14 @@ def purity(state: "Mixture") -> float:
         The purity; between d^-N and 1 for a physical state. Values above 1 or below d^-N mean that K is too
         small or the damping too strong. Cost: 2 K² |G| N D.
     """
-    return float(_purity(state))
+    return float(_purity(state, contacts_of(Layout.of_group(state.group))))
 
 
-@jax.jit
-def _purity(state: "Mixture") -> Float[Array, ""]:
+@eqx.filter_jit
+def _purity(state: "Mixture", contacts: Contacts) -> Float[Array, ""]:
     g = jnp.ones(state.basis.size)
     scale = state.n_sites * jnp.log(float(state.basis.dimension))
-    p = kernels.overlaps(state.vectors, state.vectors, g, state.group, scale)
+    p = kernels.overlaps(state.vectors, state.vectors, g, contacts, scale)
     return state.weights @ p @ state.weights
 
 
@@ -69,11 +72,13 @@ def _reduced_purity(state: "Mixture", sites: tuple[int, ...]) -> tuple[Float[Arr
     """d^|A| Tr ρ_A² as a number and the logarithm of its scale, which thousands of sites would overflow."""
     weights, vectors = state.images(np.array(sites))
     g = jnp.ones(state.basis.size)
-    log_scale = kernels.log_norm(vectors, g)
+    log_scale = kernels.log_norm(vectors, g, jnp.ones(vectors.shape[1]))
+    kets = jnp.transpose(vectors, (2, 1, 0))
 
     def with_bra(bra: Float[Array, "site operator"]) -> Float[Array, ""]:
-        s = jax.vmap(pair.site_overlaps, (None, 0, None))(bra, vectors, g)
-        return jnp.dot(weights, jax.vmap(pair.overlap, (0, None))(s, log_scale))
+        s = pair.away_from_zero(pair.contracted(jnp.transpose(bra)[:, :, None], kets))
+        n_negative = jnp.sum(s < 0, axis=0)
+        return jnp.dot(weights, pair.overlap(jnp.sum(jnp.log(jnp.abs(s)), axis=0), n_negative, log_scale))
 
     batch = max(1, min(len(weights), kernels.DEFAULT_MEMORY_LIMIT // (64 * vectors.size)))
     return jnp.dot(weights, jax.lax.map(with_bra, vectors, batch_size=batch)), log_scale

@@ -83,8 +83,8 @@ def overlaps(
     """P_kl = mean over images of ⟨v_k, g·v'_l⟩ · exp(-log_scale). Cost: Q (E D + G n)."""
     scene = _Scene(contacts, g, log_scale)
 
-    def tile(k: Array, l: Array) -> Array:
-        v, ket_vectors = _leading(bra, k), _leading(ket, l)
+    def tile(bras: Array, kets: Array) -> Array:
+        v, ket_vectors = _leading(bra, bras), _leading(ket, kets)
         met = _meet(v, ket_vectors, scene)
         return jnp.sum(_image_overlaps(met.s, jnp.zeros_like(met.s), scene)[0], axis=0)
 
@@ -104,8 +104,8 @@ def transfers(
     """T_kl = mean over images of ⟨v_k, 𝓛 g·v'_l⟩ · exp(-log_scale). Cost: Q (E D (m + 2) + G n + products)."""
     scene = _Scene(contacts, g, log_scale)
 
-    def tile(k: Array, l: Array) -> Array:
-        return _transfer(_leading(bra, k), _leading(ket, l), scene, generator)
+    def tile(bras: Array, kets: Array) -> Array:
+        return _transfer(_leading(bra, bras), _leading(ket, kets), scene, generator)
 
     numbers = _table_numbers(contacts, bra.shape[-1]) + _transfer_numbers(contacts, generator)
     return _over_tiles(tile, _all_pairs(len(bra), len(ket)), numbers, memory_limit).reshape(len(bra), -1)
@@ -127,11 +127,13 @@ def force(
     """
     scene = _Scene(contacts, g, log_scale)
 
-    def tile(k: Array, l: Array) -> tuple[Array, Array]:
-        return _transfer_and_gradient(bra, ket, k, l, scene, generator)
+    def tile(bras: Array, kets: Array) -> tuple[Array, Array]:
+        return _transfer_and_gradient(bra, ket, bras, kets, scene, generator)
 
     pairs = _all_pairs(len(bra.weights), len(ket.weights))
-    return _assemble_force(bra, ket, pairs, _over_tiles(tile, pairs, _force_numbers(bra, scene, generator), memory_limit))
+    return _assemble_force(
+        bra, ket, pairs, _over_tiles(tile, pairs, _force_numbers(bra, scene, generator), memory_limit)
+    )
 
 
 def gram_matrix(
@@ -149,8 +151,8 @@ def gram_matrix(
     """
     scene = _Scene(contacts, g, log_scale)
 
-    def tile(k: Array, l: Array) -> Array:
-        return _gram_blocks(bra, ket, k, l, scene)
+    def tile(bras: Array, kets: Array) -> Array:
+        return _gram_blocks(bra, ket, bras, kets, scene)
 
     pairs = _all_pairs(len(bra.weights), len(ket.weights))
     blocks = _over_tiles(tile, pairs, _gram_numbers(bra, contacts), memory_limit)
@@ -171,11 +173,13 @@ def gram_and_force(
     """S and F of one mixture; pairs share contacts and overlaps, and S is computed for k <= l only."""
     scene = _Scene(contacts, g, log_scale)
 
-    def upper_tile(k: Array, l: Array) -> tuple[Array, tuple[Array, Array]]:
-        return _gram_blocks(frame, frame, k, l, scene), _transfer_and_gradient(frame, frame, k, l, scene, generator)
+    def upper_tile(bras: Array, kets: Array) -> tuple[Array, tuple[Array, Array]]:
+        return _gram_blocks(frame, frame, bras, kets, scene), _transfer_and_gradient(
+            frame, frame, bras, kets, scene, generator
+        )
 
-    def lower_tile(k: Array, l: Array) -> tuple[Array, Array]:
-        return _transfer_and_gradient(frame, frame, k, l, scene, generator)
+    def lower_tile(bras: Array, kets: Array) -> tuple[Array, Array]:
+        return _transfer_and_gradient(frame, frame, bras, kets, scene, generator)
 
     n_components = len(frame.weights)
     upper, lower = (_Pairs(*(i.astype(np.int32) for i in f(n_components))) for f in (np.triu_indices, _below))
@@ -227,8 +231,13 @@ def _leading(vectors: Float[Array, "component site operator"], chosen: Array) ->
 
 def _meet(bra: Float[Array, "operator site pair"], ket: Float[Array, "operator site pair"], scene: _Scene) -> _Meeting:
     images = scene.contacts.at_ket(ket)
-    s = pair.site_overlaps(scene.contacts.at_bra(bra * scene.g[:, None, None]), images)
-    return _Meeting(images, s)
+    s = pair.away_from_zero(scene.contacts.contracted(bra * scene.g[:, None, None], images))
+    return _Meeting(images, _kept(s))
+
+
+def _kept(table: Array) -> Array:
+    """A table computed once: the compiler would otherwise compute it again wherever it is gathered from."""
+    return jax.lax.optimization_barrier(table)
 
 
 def _image_overlaps(
@@ -237,24 +246,27 @@ def _image_overlaps(
     """share · P of every image, and the sum of `rates` over its contacts."""
     contacts = scene.contacts
     table = jnp.stack([jnp.log(jnp.abs(s)), jax.lax.stop_gradient((s < 0).astype(s.dtype)), rates], axis=1)
-    sums = jnp.einsum("giz,gizcq->gcq", contacts.row_counts, table[contacts.rows])
+    sums = contacts.images.sums(table)
     p = pair.overlap(sums[:, 0], sums[:, 1], scene.log_scale)
     return p * contacts.share[:, None], sums[:, 2]
 
 
 def _transfer(
-    bra: Float[Array, "operator site pair"], ket: Float[Array, "operator site pair"], scene: _Scene, generator: Generator
+    bra: Float[Array, "operator site pair"],
+    ket: Float[Array, "operator site pair"],
+    scene: _Scene,
+    generator: Generator,
 ) -> Float[Array, " pair"]:
     """T = P Σ_t w_t Π_{i∈t} α_{t,i}, summed over images (docs/theory.md, eq. 10)."""
     contacts = scene.contacts
     met = _meet(bra, ket, scene)
     dressed = bra * scene.g[:, None, None]
     moved = jnp.einsum("jab,ajq->bjq", generator.one_site, dressed)
-    p, rate = _image_overlaps(met.s, pair.contracted(contacts.at_bra(moved), met.ket) / met.s, scene)
+    p, rate = _image_overlaps(met.s, contacts.contracted(moved, met.ket) / met.s, scene)
     if generator.couplings:
         moved = jnp.einsum("mab,ajq->bmjq", generator.matrices, dressed)
-        alpha = pair.contracted(contacts.at_bra(moved), met.ket[:, None]) / met.s
-        alpha = alpha.reshape(-1, alpha.shape[-1])
+        alpha = contacts.contracted(moved, met.ket[:, None]) / met.s
+        alpha = _kept(alpha.reshape(-1, alpha.shape[-1]))
         for coupling in generator.couplings:
             # An explicit product over the few sites: the derivative of jnp.prod would divide by factors.
             product = jnp.asarray(coupling.weights)[:, None]
@@ -265,47 +277,73 @@ def _transfer(
 
 
 def _transfer_and_gradient(
-    bra: Frame, ket: Frame, k: Array, l: Array, scene: _Scene, generator: Generator
+    bra: Frame, ket: Frame, bras: Array, kets: Array, scene: _Scene, generator: Generator
 ) -> tuple[Float[Array, " pair"], Float[Array, "pair site operator"]]:
     """Transfer and its gradient in the bra vectors, for each pair."""
-    vectors, images = _leading(bra.vectors, k), _leading(ket.vectors, l)
+    vectors, images = _leading(bra.vectors, bras), _leading(ket.vectors, kets)
     values, pull_back = jax.vjp(lambda v: _transfer(v, images, scene, generator), vectors)
     (gradient,) = pull_back(jnp.ones_like(values))
     return values, jnp.transpose(gradient, (2, 1, 0))
 
 
-def _gram_blocks(bra: Frame, ket: Frame, k: Array, l: Array, scene: _Scene) -> Float[Array, "pair row column"]:
+def _gram_blocks(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: _Scene) -> Float[Array, "pair row column"]:
     """Σ over images of the (q, q) blocks, derivatives in weight and sites, before the weights c_k c_l."""
     contacts, g = scene.contacts, scene.g[:, None, None]
-    v = _leading(bra.vectors, k)
-    met = _meet(v, _leading(ket.vectors, l), scene)
-    along_bra = [_leading(t, k) for t in jnp.moveaxis(bra.tangents, 3, 0)]
-    along_ket = [contacts.at_ket(_leading(t, l)) for t in jnp.moveaxis(ket.tangents, 3, 0)]
-    dressed = contacts.at_bra(v * g)
-    w = jnp.stack([pair.contracted(contacts.at_bra(t * g), met.ket) for t in along_bra]) / met.s
-    u = jnp.stack([pair.contracted(dressed, t) for t in along_ket]) / met.s
+    v = _leading(bra.vectors, bras)
+    met = _meet(v, _leading(ket.vectors, kets), scene)
+    along_bra = [_leading(t, bras) for t in jnp.moveaxis(bra.tangents, 3, 0)]
+    along_ket = [contacts.at_ket(_leading(t, kets)) for t in jnp.moveaxis(ket.tangents, 3, 0)]
+    w = _kept(jnp.stack([contacts.contracted(t * g, met.ket) for t in along_bra]) / met.s)
+    u = _kept(jnp.stack([contacts.contracted(v * g, t) for t in along_ket]) / met.s)
     amount, _ = _image_overlaps(met.s, jnp.zeros_like(met.s), scene)
-    rows = jnp.einsum("giz,pgizq->qgip", contacts.row_counts, w[:, contacts.rows])
-    columns = jnp.einsum("giz,pgizq->qgip", contacts.column_counts, u[:, contacts.columns])
-    n_pairs, order = len(k), len(contacts.share)
+    n_pairs, order = len(bras), len(contacts.share)
     ones = jnp.ones((n_pairs, order, 1))
-    left = jnp.concatenate([ones, rows.reshape(n_pairs, order, -1)], axis=2) * amount.T[:, :, None]
-    right = jnp.concatenate([ones, columns.reshape(n_pairs, order, -1)], axis=2)
+    rows, columns = (x.reshape(n_pairs, order, -1) for x in (contacts.images.rows(w), contacts.images.columns(u)))
+    left = jnp.concatenate([ones, rows], axis=2) * amount.T[:, :, None]
+    right = jnp.concatenate([ones, columns], axis=2)
     block = jnp.einsum("qgx,qgy->qxy", left, right)
-    # How often two sites meet, weighted by the overlap.
-    weighted = (contacts.row_counts[..., None] * amount[:, None, None, :]).reshape(-1, n_pairs)
-    meeting = jnp.zeros_like(met.s).at[contacts.rows.reshape(-1)].add(weighted)
-    site = jnp.stack(
-        [
-            jnp.stack([pair.contracted(contacts.at_bra(a * g), b) / met.s - x * y for b, y in zip(along_ket, u)])
-            for a, x in zip(along_bra, w)
-        ]
-    )
-    site = site * meeting
-    p, n_free = len(along_bra), contacts.n_free
-    table = jnp.zeros((n_free, n_free, p, p, n_pairs))
-    table = table.at[contacts.bra_sites, contacts.ket_sites].add(jnp.moveaxis(site, 2, 0))
-    return block.at[:, 1:, 1:].add(table.transpose(4, 0, 2, 1, 3).reshape(n_pairs, n_free * p, n_free * p))
+    meeting = contacts.images.totals(amount)
+    if contacts.complete:
+        tangents = bra.tangents[bras] * scene.g[:, None], ket.tangents[kets]
+        sites = _kept(_site_blocks(*tangents, w, u, meeting, met.s, contacts))
+        return block + jnp.pad(sites, ((0, 0), (1, 0), (1, 0)))
+    site = jnp.stack([jnp.stack([contacts.contracted(a * g, b) for b in along_ket]) for a in along_bra])
+    site = (site / met.s - w[:, None] * u[None]) * meeting
+    p = jnp.arange(len(along_bra))
+    at_row = 1 + contacts.bra_sites[:, None, None] * len(p) + p[None, :, None]
+    at_column = 1 + contacts.ket_sites[:, None, None] * len(p) + p[None, None, :]
+    return block.at[:, at_row, at_column].add(jnp.transpose(site, (3, 2, 0, 1)))
+
+
+def _site_blocks(
+    dressed: Float[Array, "pair site operator parameter"],
+    tangents: Float[Array, "pair site operator parameter"],
+    w: Float[Array, "parameter contact pair"],
+    u: Float[Array, "parameter contact pair"],
+    meeting: Float[Array, "contact pair"],
+    s: Float[Array, "contact pair"],
+    contacts: Contacts,
+) -> Float[Array, "pair row column"]:
+    """Σ over contacts of P (∂_α v · g · ∂_β v' / s - w_α u_β), from all of them in row-major order.
+
+    Laid out by pair, row and column from the start: the small tables are transposed, not the blocks.
+    """
+    n_pairs, n_free, _, p = dressed.shape
+    n_labels = len(contacts.maps) + 1
+
+    def by_pair(table: Array) -> Array:
+        split = table.reshape(-1, n_free, n_free, n_labels, n_pairs)
+        return jnp.transpose(split, (3, 4, 1, 2, 0))
+
+    maps = jnp.concatenate([jnp.eye(dressed.shape[2])[None], contacts.maps]) if n_labels > 1 else [None]
+    w, u, inner, outer = by_pair(w), by_pair(u), by_pair(meeting / s)[..., 0], by_pair(meeting)[..., 0]
+    total = jnp.zeros((n_pairs, n_free, p, n_free, p))
+    for label, image in enumerate(maps):
+        kets = tangents if image is None else jnp.einsum("ab,qjbp->qjap", image, tangents)
+        overlaps = jnp.einsum("qiax,qjay->qixjy", dressed, kets)
+        pulled = jnp.transpose(w[label] * outer[label][..., None], (0, 1, 3, 2))
+        total += overlaps * inner[label][:, :, None, :, None] - pulled[..., None] * u[label][:, :, None, :, :]
+    return total.reshape(n_pairs, n_free * p, n_free * p)
 
 
 def _scales(frame: Frame) -> Float[Array, "component parameter"]:
@@ -335,7 +373,7 @@ def _assemble_force(bra: Frame, ket: Frame, pairs: _Pairs, parts: tuple[Array, A
 
 
 def _table_numbers(contacts: Contacts, size: int) -> int:
-    return contacts.n_contacts * (size + 5) + 3 * contacts.rows.size
+    return contacts.n_contacts * (size + 5) + contacts.images.size
 
 
 def _transfer_numbers(contacts: Contacts, generator: Generator) -> int:
@@ -351,7 +389,7 @@ def _force_numbers(frame: Frame, scene: _Scene, generator: Generator) -> int:
 def _gram_numbers(bra: Frame, contacts: Contacts) -> int:
     p, size = bra.tangents.shape[-1], bra.vectors.shape[-1]
     tables = contacts.n_contacts * (p * size + 2 * p + p * p)
-    images = p * (contacts.rows.size + contacts.columns.size) + 2 * len(contacts.share) * bra.n_parameters
+    images = 2 * p * len(contacts.share) * contacts.n_free + 2 * len(contacts.share) * bra.n_parameters
     return _table_numbers(contacts, size) + tables + images + 3 * bra.n_parameters**2
 
 

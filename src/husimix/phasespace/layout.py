@@ -69,13 +69,13 @@ def tied(layout: Layout, point: np.ndarray) -> Layout:
     """
     if len(point) < 2:
         return layout
-    number = {_image_key(s, l): n for n, (s, l) in enumerate(zip(layout.sources, layout.labels, strict=True))}
+    number = {_image_key(*image): n for n, image in enumerate(zip(layout.sources, layout.labels, strict=True))}
     first = np.arange(len(layout.share))
     for element in point:
         inverse = np.argsort(element)
         # Site j receives, under h g h⁻¹, what g brings to h⁻¹ j, moved by h.
         images = zip(element[layout.sources[:, inverse]], layout.labels[:, inverse], strict=True)
-        first = np.minimum(first, [number.get(_image_key(s, l), n) for n, (s, l) in enumerate(images)])
+        first = np.minimum(first, [number.get(_image_key(*image), n) for n, image in enumerate(images)])
     kept, index = np.unique(first, return_inverse=True)
     return layout._replace(
         free_sites=_joined(np.concatenate([point, _first_of_kind(layout.free_sites)[None]])),
@@ -92,11 +92,43 @@ class Window(NamedTuple):
         layout: on a patch that is just large enough, and one site for each kind of site in the rest.
         generator: 𝓛 on the layout's sites.
         lattice_sites: (N,) int, the free site whose vector each site of the whole lattice carries.
+        patch_sites: (N,) int, the layout's site that each lattice site around cell 0 is; -1 beyond the patch.
+        background: (B,) int, the free sites outside the window, one for each kind of site.
     """
 
     layout: Layout
     generator: SumOfProducts
     lattice_sites: np.ndarray
+    patch_sites: np.ndarray
+    background: np.ndarray
+
+    def on_patch(self, point: np.ndarray) -> np.ndarray:
+        """Permutations of lattice sites as permutations of the layout's sites.
+
+        Args:
+            point: (H, N) int, elements of a group.
+
+        Returns:
+            (H', n) int, those that leave the window in its place and the generator on the patch as it is; they
+            are a group again.
+        """
+        n_sites = len(self.layout.free_sites)
+        here = np.flatnonzero(self.patch_sites >= 0)
+        kept = []
+        for element in point:
+            moved = np.arange(n_sites)
+            moved[self.patch_sites[here]] = self.patch_sites[element[here]]
+            if self._is_symmetry(moved):
+                kept.append(moved)
+        return np.array(kept)
+
+    def _is_symmetry(self, moved: np.ndarray) -> bool:
+        if moved.min() < 0 or len(np.unique(moved)) < len(moved):
+            return False
+        outside = np.isin(self.layout.free_sites, self.background)
+        if (outside[moved] != outside).any():
+            return False
+        return all(_same_products(c, Coupling(c.letters, moved[c.sites], c.weights)) for c in self.generator.couplings)
 
 
 def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Window:
@@ -146,7 +178,13 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     )
     lattice_cells = np.indices(lengths).reshape(len(lengths), -1).T
     sites = _window_sites(lattice_cells, lengths, radius, kinds)
-    return Window(layout, SumOfProducts(one_site, generator.matrices, couplings), sites)
+    near = _wrapped(lattice_cells, lengths)
+    on_patch = ((-(patch // 2) <= near) & (near < patch - patch // 2)).all(axis=1)
+    patch_sites = _sites_of(_cell_number(near, patch), kinds)
+    patch_sites[~np.repeat(on_patch, kinds)] = -1
+    background = np.arange(_n_window_cells(lengths, radius) * kinds, layout.n_free)
+    moved = SumOfProducts(one_site, generator.matrices, couplings)
+    return Window(layout, moved, sites, patch_sites, background)
 
 
 class _Anchored(NamedTuple):
@@ -166,7 +204,7 @@ class _Anchored(NamedTuple):
 
     def repeated(self, cells: np.ndarray, patch: np.ndarray, kinds: int, n_rest: int) -> Coupling:
         """The coupling on all cells of a patch, and on the cell that stands for the n_rest others."""
-        n_products, q = self.letters.shape
+        q = self.letters.shape[1]
         moved = _cell_number(cells[:, None, None] + self.cells[None], patch)
         sites = (moved * kinds + self.kinds).reshape(-1, q)
         letters, weights = np.tile(self.letters, (len(cells), 1)), np.tile(self.weights, len(cells))
@@ -211,6 +249,19 @@ def _window_sites(cells: np.ndarray, lengths: np.ndarray, radius: int, kinds: in
     window = np.where(inside, 0, _n_window_cells(lengths, radius))
     window[inside] = np.unique(places[inside], axis=0, return_inverse=True)[1].reshape(-1)
     return _sites_of(window, kinds)
+
+
+def _same_products(first: Coupling, second: Coupling) -> bool:
+    """Whether two couplings are equal as sums of products, in whatever order."""
+
+    def summed(coupling: Coupling) -> tuple[np.ndarray, np.ndarray]:
+        n_sites = int(max(first.sites.max(), second.sites.max())) + 1
+        factors = np.sort(coupling.letters.astype(np.int64) * n_sites + coupling.sites, axis=1)
+        rows, index = np.unique(factors, axis=0, return_inverse=True)
+        return rows, np.bincount(index.reshape(-1), coupling.weights)
+
+    (rows, weights), (others, other_weights) = summed(first), summed(second)
+    return np.array_equal(rows, others) and np.allclose(weights, other_weights, rtol=1e-10, atol=0)
 
 
 def _image_key(sources: np.ndarray, labels: np.ndarray) -> bytes:

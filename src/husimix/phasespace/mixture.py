@@ -29,6 +29,9 @@ NAMED_SPINS: dict[str, tuple[float, float, float]] = {
 """The Bloch vectors that have a name."""
 
 
+_GROUP_ARRAYS = ("permutations", "generators", "labels", "maps")
+
+
 class Mixture(eqx.Module):
     """A density matrix as a signed mixture of product states, with its observables.
 
@@ -73,7 +76,8 @@ class Mixture(eqx.Module):
         Returns:
             ((K|G|,) weights, (K|G|, n, D) vectors).
         """
-        vectors = self.vectors[:, jnp.asarray(self.group.sources)[:, sites]]
+        sources, labels = (jnp.asarray(table)[:, sites] for table in (self.group.sources, self.group.labels))
+        vectors = observables.group_image(self.vectors, self.group, sources, labels)
         weights = jnp.repeat(self.weights / self.group.order, self.group.order)
         return weights, vectors.reshape(-1, *vectors.shape[2:])
 
@@ -133,18 +137,22 @@ class Mixture(eqx.Module):
 
     def expanded(self) -> "Mixture":
         """The same state without a group: each component written out as its |G| images."""
-        images = self.coordinates[:, jnp.asarray(self.group.sources)]
-        weights = jnp.repeat(self.weights / self.group.order, self.group.order)
-        coordinates = images.reshape(-1, *self.coordinates.shape[1:])
+        if self.group.order == 1:
+            return self
+        weights, vectors = self.images()
+        coordinates = jnp.asarray(self.manifold.coordinates_of(np.asarray(vectors)))
         return Mixture(weights, coordinates, self.manifold, SymmetryGroup.identity(self.n_sites))
+
+    def one_image(self) -> "Mixture":
+        """The components as they stand, without the average: equal to the state for what is symmetric."""
+        return Mixture(self.weights, self.coordinates, self.manifold, SymmetryGroup.identity(self.n_sites))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays that a file needs to hold; `from_arrays` is the way back."""
         return {
             "weights": np.asarray(self.weights),
             "coordinates": np.asarray(self.coordinates),
-            "permutations": np.asarray(self.group.permutations),
-            "generators": np.asarray(self.group.generators),
+            **{name: np.asarray(getattr(self.group, name)) for name in _GROUP_ARRAYS},
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,7 +163,7 @@ class Mixture(eqx.Module):
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], kind: Mapping[str, Any]) -> "Mixture":
         """The mixture that `to_arrays` and `to_dict` described."""
         manifold = MANIFOLDS[kind["manifold"]](site_basis(kind["dimension"]))
-        group = SymmetryGroup.of_elements(np.asarray(arrays["permutations"]), np.asarray(arrays["generators"]))
+        group = SymmetryGroup.of_elements(**{name: np.asarray(arrays[name]) for name in _GROUP_ARRAYS})
         return cls(jnp.asarray(arrays["weights"]), jnp.asarray(arrays["coordinates"]), manifold, group)
 
     def __repr__(self) -> str:

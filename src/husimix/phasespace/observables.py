@@ -10,11 +10,13 @@ from jaxtyping import Array, Complex, Float, Int
 
 from husimix._errors import argument_error, check_choice
 from husimix.physics.operators import Operator
+from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.transformation import Transformation
 
 if TYPE_CHECKING:
     from husimix.phasespace.mixture import Mixture
 
-__all__ = ["Measurement", "bloch", "check_operator", "correlation", "expect"]
+__all__ = ["Measurement", "bloch", "check_operator", "correlation", "expect", "group_image"]
 
 # Floats that one step of a loop over products or rows may hold at a time: 64 MiB.
 _CHUNK = 1 << 23
@@ -31,19 +33,41 @@ def check_operator(name: str, operator: object, state: "Mixture") -> Operator:
     return operator
 
 
+def group_image(
+    vectors: Float[Array, "*batch site operator"],
+    group: SymmetryGroup,
+    sources: Int[Array, "*image"],
+    labels: Int[Array, "*image"],
+) -> Array:
+    """What arrives at sites under elements of a group, (*batch, *image, D): vectors at `sources`, mapped."""
+    arrived = vectors[..., sources, :]
+    if not len(group.maps):
+        return arrived
+    maps = jnp.concatenate([jnp.eye(vectors.shape[-1])[None], jnp.asarray(group.maps)])
+    return jnp.einsum("...ab,...b->...a", maps[labels], arrived)
+
+
 class Measurement:
-    """An operator made ready to be measured on many states of the same shape.
+    """An operator made ready to be measured on many states with the same symmetry group.
 
     Args:
         operator: O = Σ_s f_s ⊗ B_a.
+        group: the symmetry group of the states. If it leaves O in place, so does the average over it, which then
+            need not be taken.
     """
 
-    def __init__(self, operator: Operator):
+    def __init__(self, operator: Operator, group: SymmetryGroup):
         self.is_hermitian = operator.is_hermitian
         self._groups = list(operator.products())
+        self._is_symmetric = all(_is_unchanged(operator, group.element(g)) for g in group.generators)
 
     def __call__(self, state: "Mixture") -> float | complex:
-        """⟨O⟩, a float for Hermitian O, else complex. Cost: K |G| q for each product of q sites."""
+        """⟨O⟩, a float for Hermitian O, else complex.
+
+        Cost: K q for each product of q sites if O is symmetric, |G| times as much if not.
+        """
+        if self._is_symmetric:
+            state = state.one_image()
         total = 0j
         for sites, members, coefficients in self._groups:
             total += complex(_expect_products(state, sites, members, coefficients))
@@ -63,14 +87,14 @@ def expect(state: "Mixture", operator: Operator) -> float | complex:
     Raises:
         ValueError: if O is no operator or acts outside the state.
     """
-    return Measurement(check_operator("operator", operator, state))(state)
+    return Measurement(check_operator("operator", operator, state), state.group)(state)
 
 
-@jax.jit
-def bloch_vectors(state: "Mixture") -> Float[Array, "site 3"]:
-    """⟨σ⟩ of every site as a JAX array, the compiled core of `bloch`."""
-    rank_one = jnp.einsum("k,kia->ia", state.weights, state.vectors[..., 1:4])
-    return jnp.mean(rank_one[jnp.asarray(state.group.sources)], axis=0)
+def _is_unchanged(operator: Operator, transformation: Transformation) -> bool:
+    moved = operator.transformed(transformation).terms
+    scale = max((abs(f) for f in operator.terms.values()), default=0.0)
+    products = operator.terms.keys() | moved.keys()
+    return all(abs(moved.get(p, 0.0) - operator.terms.get(p, 0.0)) <= 1e-12 * scale for p in products)
 
 
 def bloch(state: "Mixture") -> np.ndarray:
@@ -84,7 +108,7 @@ def bloch(state: "Mixture") -> np.ndarray:
     Returns:
         (N, 3) float.
     """
-    return np.asarray(bloch_vectors(state))
+    return np.asarray(_one_site(state))[:, 1:4]
 
 
 def correlation(state: "Mixture", first: str, second: str, *, connected: bool = False) -> np.ndarray:
@@ -116,23 +140,30 @@ def correlation(state: "Mixture", first: str, second: str, *, connected: bool = 
 @jax.jit
 def _one_site(state: "Mixture") -> Float[Array, "site operator"]:
     summed = jnp.einsum("k,kia->ia", state.weights, state.vectors)
-    return jnp.mean(summed[jnp.asarray(state.group.sources)], axis=0)
+    if not len(state.group.maps):
+        # The mean over the group is the mean over the sites that it carries into each other.
+        orbit = jnp.min(jnp.asarray(state.group.permutations), axis=0)
+        totals = jnp.zeros_like(summed).at[orbit].add(summed)
+        return (totals / jnp.zeros(len(summed)).at[orbit].add(1.0)[:, None])[orbit]
+
+    def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
+        return total + group_image(summed, state.group, *element), None
+
+    elements = jnp.asarray(state.group.sources), jnp.asarray(state.group.labels)
+    return jax.lax.scan(add, jnp.zeros_like(summed), elements)[0] / state.group.order
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _pair_correlations(state: "Mixture", a: int, b: int) -> Float[Array, "site site"]:
     vectors = state.vectors
-    summed = jnp.einsum("k,ki,kj->ij", state.weights, vectors[..., a], vectors[..., b])
 
-    def image(sources: Int[Array, " site"]) -> Float[Array, "site site"]:
-        return summed[sources[:, None], sources[None, :]]
+    def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
+        image = group_image(vectors, state.group, *element)
+        return total + jnp.einsum("k,ki,kj->ij", state.weights, image[..., a], image[..., b]), None
 
-    order, n_sites = state.group.sources.shape
-    batch = max(1, min(order, _CHUNK // n_sites**2))
-    total = jnp.zeros((n_sites, n_sites))
-    if batch == order:
-        return jnp.mean(jax.vmap(image)(jnp.asarray(state.group.sources)), axis=0)
-    return jax.lax.scan(lambda t, s: (t + image(s), None), total, jnp.asarray(state.group.sources))[0] / order
+    elements = jnp.asarray(state.group.sources), jnp.asarray(state.group.labels)
+    total = jnp.zeros((state.n_sites, state.n_sites))
+    return jax.lax.scan(add, total, elements)[0] / state.group.order
 
 
 @jax.jit
@@ -142,14 +173,16 @@ def _expect_products(
     members: Int[Array, "product q"],
     coefficients: Complex[Array, " product"],
 ) -> Complex[Array, ""]:
-    vectors, sources = state.vectors, jnp.asarray(state.group.sources)
+    vectors = state.vectors
+    sources, labels = jnp.asarray(state.group.sources), jnp.asarray(state.group.labels)
 
     def one_product(product: tuple[Array, Array]) -> Array:
         where, which = product
-        factors = vectors[:, sources[:, where], which]
-        return jnp.dot(state.weights, jnp.mean(jnp.prod(factors, axis=-1), axis=-1))
+        images = group_image(vectors, state.group, sources[:, where], labels[:, where])
+        factors = jnp.take_along_axis(images, which[None, None, :, None], axis=-1)
+        return jnp.dot(state.weights, jnp.mean(jnp.prod(factors[..., 0], axis=-1), axis=-1))
 
-    size = state.n_components * state.group.order * max(1, sites.shape[1])
+    size = state.n_components * state.group.order * state.basis.size * max(1, sites.shape[1])
     batch = max(1, min(len(sites), _CHUNK // size))
     values = jax.lax.map(one_product, (sites, members), batch_size=batch)
     return jnp.dot(coefficients, values.astype(complex))

@@ -8,12 +8,10 @@ Products over sites are summed as logarithms and scaled by a common exp(-log_sca
 neither overflow nor underflow.
 """
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["GramFactors", "contracted", "gram_factors", "overlap", "site_overlaps"]
+__all__ = ["away_from_zero", "contracted", "overlap"]
 
 Vectors = Float[Array, "operator *contacts"]
 Scalars = Float[Array, "*contacts"]
@@ -31,9 +29,8 @@ def contracted(left: Vectors, right: Vectors) -> Scalars:
     return total
 
 
-def site_overlaps(dressed_bra: Vectors, ket: Vectors) -> Scalars:
-    """s = v · g · v' (docs/theory.md, eq. 9) from g v and v', kept away from exact zero. Cost: 2 D."""
-    s = contracted(dressed_bra, ket)
+def away_from_zero(s: Scalars) -> Scalars:
+    """Site overlaps s = v · g · v' (docs/theory.md, eq. 9), kept away from exact zero."""
     floor = jnp.where(s < 0, -_SMALLEST_SITE_OVERLAP, _SMALLEST_SITE_OVERLAP)
     return jnp.where(jnp.abs(s) < _SMALLEST_SITE_OVERLAP, floor, s)
 
@@ -41,19 +38,3 @@ def site_overlaps(dressed_bra: Vectors, ket: Vectors) -> Scalars:
 def overlap(log_sum: Scalars, n_negative: Scalars, log_scale: Float[Array, ""]) -> Scalars:
     """P = Π s · exp(-log_scale), from Σ log|s| and the number of negative factors."""
     return (1.0 - 2.0 * jnp.mod(n_negative, 2.0)) * jnp.exp(log_sum - log_scale)
-
-
-class GramFactors(NamedTuple):
-    """⟨∂_iα bra, ∂_jβ ket⟩ = P (w_iα u_jβ + [i meets j] h_ijαβ), the derivatives' overlap of one pair (eq. 11).
-
-    Attributes:
-        bra: w_α = ∂_α v · g · v' / s, (p, ...).
-        ket: u_β = v · g · ∂_β v' / s, (p, ...).
-    """
-
-    bra: Float[Array, "parameter *contacts"]
-    ket: Float[Array, "parameter *contacts"]
-
-    def site(self, tangent_overlaps: Array, s: Array) -> Array:
-        """h_αβ = ∂_α v · g · ∂_β v' / s - w_α u_β, (p, p, ...)."""
-        return tangent_overlaps / s - self.bra[:, None] * self.ket[None, :]

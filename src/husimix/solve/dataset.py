@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["from_dataset", "read", "to_dataset", "write"]
 
 _FORMAT = 1
+_GROUP = {
+    "permutations": ("element", "site"),
+    "labels": ("element", "site"),
+    "maps": ("map", "operator", "operator_before"),
+    "generators": ("generator",),
+}
 _LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy", "xarray")
 
 
@@ -44,8 +50,8 @@ def to_dataset(result: "Result") -> xr.Dataset:
         np.stack([s.coordinates for s in states]),
     )
     arrays = result.final_state.to_arrays()
-    for name, dimension in (("permutations", "element"), ("generators", "generator")):
-        variables[name] = ((dimension, "site"), arrays[name])
+    for name, dimensions in _GROUP.items():
+        variables[name] = (dimensions, arrays[name])
     coords: dict[str, Any] = {"time": result.times, "axis": ["x", "y", "z"]}
     if any(np.iscomplexobj(values) for values in result.expect.values()):
         coords["part"] = ["real", "imag"]
@@ -73,7 +79,7 @@ def _attributes(result: "Result") -> dict[str, Any]:
 def from_dataset(data: xr.Dataset) -> dict[str, Any]:
     """The fields of a `Result` by name, the status as its name."""
     kind = json.loads(data.attrs["state"])
-    group = {name: data[name].values for name in ("permutations", "generators")}
+    group = {name: data[name].values for name in _GROUP}
     states = [
         Mixture.from_arrays({"weights": w, "coordinates": x, **group}, kind)
         for w, x in zip(data["weights"].values, data["coordinates"].values, strict=True)

@@ -1,20 +1,19 @@
 """The front door of time evolution: convert, check, then compute."""
 
 import contextlib
-import dataclasses
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from threadpoolctl import threadpool_limits
 
-from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
+from husimix._errors import HusimixWarning, argument_error, check_integer
+from husimix.phasespace.contacts import contact_generator, contacts_of
 from husimix.phasespace.kernels import parameter_count
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.metric import site_metric
@@ -22,70 +21,19 @@ from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import Measurement, check_operator
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
-from husimix.physics.products import sum_of_products
-from husimix.physics.symmetry import SymmetryGroup
-from husimix.solve.metric_solvers import AbstractMetricSolver, Tikhonov
-from husimix.solve.preparation import choose_group, with_components
+from husimix.solve.arrangement import arrange
+from husimix.solve.preparation import with_components
 from husimix.solve.progress import ProgressMeter
+from husimix.solve.recording import Recorder
 from husimix.solve.result import Result
+from husimix.solve.settings import TDVP
 from husimix.solve.stepping import Status, StepControl, StepRecord, evolve
+from husimix.solve.symmetries import Symmetry, same_elements
 from husimix.solve.tdvp import Motion, Point
 
-__all__ = ["TDVP", "check_times", "mesolve"]
+__all__ = ["check_times", "mesolve"]
 
 _DEFAULT_COMPONENTS = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class TDVP:
-    """Settings of the time-dependent variational principle.
-
-    Args:
-        metric_solver: how the Gram matrix is inverted: `Tikhonov(1e-6)` or `SpectralCutoff(1e-6)`.
-        rtol: relative tolerance of one time step.
-        atol: absolute tolerance of one time step; equal to `rtol` if None.
-        solver: an explicit adaptive diffrax solver, such as `diffrax.Bosh3()` or `diffrax.Tsit5()`.
-        spread: how far the extra initial components lie from the state, in Bloch vector length.
-        max_steps: attempted steps after which a run gives up.
-        memory_limit: GiB that the Gram matrix and the pair kernels may take together.
-
-    Raises:
-        ValueError: for values out of range.
-    """
-
-    metric_solver: AbstractMetricSolver = dataclasses.field(default_factory=Tikhonov)
-    rtol: float = 1e-4
-    atol: float | None = None
-    solver: diffrax.AbstractERK = dataclasses.field(default_factory=diffrax.Bosh3)
-    spread: float = 0.5
-    max_steps: int = 100_000
-    memory_limit: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.metric_solver, AbstractMetricSolver):
-            fix = "Try hx.Tikhonov(1e-6)."
-            raise argument_error("metric_solver", "be a metric solver", repr(self.metric_solver), fix)
-        if not isinstance(self.solver, diffrax.AbstractERK):
-            fix = "Try diffrax.Bosh3() or diffrax.Tsit5()."
-            raise argument_error("solver", "be an explicit Runge-Kutta solver of diffrax", repr(self.solver), fix)
-        check_number("rtol", self.rtol, above=0)
-        check_number("atol", self.rtol if self.atol is None else self.atol, above=0)
-        check_number("spread", self.spread, above=0)
-        check_integer("max_steps", self.max_steps, 1)
-        check_number("memory_limit", self.memory_limit, above=0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings, JSON-ready."""
-        solver = self.metric_solver
-        return {
-            "metric_solver": {"name": type(solver).__name__} | dataclasses.asdict(solver),
-            "rtol": self.rtol,
-            "atol": self.rtol if self.atol is None else self.atol,
-            "solver": type(self.solver).__name__,
-            "spread": self.spread,
-            "max_steps": self.max_steps,
-            "memory_limit": self.memory_limit,
-        }
 
 
 def mesolve(
@@ -96,7 +44,8 @@ def mesolve(
     components: int | None = None,
     manifold: str | AbstractManifold = "bloch",
     metric: str | float | Sequence[float] = "husimi",
-    symmetry: str | SymmetryGroup | None = "auto",
+    symmetry: Symmetry = "auto",
+    window: int | None = None,
     observables: Mapping[str, Operator] | None = None,
     method: TDVP | None = None,
     seed: int = 0,
@@ -114,8 +63,11 @@ def mesolve(
         components: K, the number of components; 8, or what `state` has if that is more.
         manifold: "bloch" (any Bloch vector, 3 parameters a site) or "coherent" (unit vectors, 2 a site).
         metric: "husimi", "hilbert-schmidt", or weights g_l of the ranks l >= 1.
-        symmetry: "auto" uses the lattice's translations where model and state have them; "translations" insists;
-            None uses none; or a `SymmetryGroup`.
+        symmetry: "auto" uses all that model and state have of translations, point group and π rotations;
+            "translations" those alone, and insists on them; None uses none; or a `SymmetryGroup`, or its generators
+            as `Transformation`s or site permutations.
+        window: how many cells around a centre the components may differ from a uniform background, for
+            translation-invariant lattices; the cost then does not grow with the lattice. None for all cells.
         observables: operators by name, measured at each save time.
         method: numerical settings, `TDVP()` by default.
         seed: of the extra initial components.
@@ -140,39 +92,39 @@ def mesolve(
     if check_integer("seed", seed, 0) >= 2**63:
         raise argument_error("seed", "be below 2^63", seed)
     g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis)
-    group = choose_group(symmetry, model, state)
     on_manifold = state.on_manifold(manifold)
-    if group.order == 1 and state.group.order > 1:
+    arrangement = arrange(model, on_manifold, symmetry, window)
+    if not same_elements(arrangement.group, state.group):
         on_manifold = on_manifold.expanded()
     count = max(_DEFAULT_COMPONENTS, on_manifold.n_components) if components is None else int(components)
-    kernel_bytes = _check_memory(count, on_manifold, settled.memory_limit)
-    start = with_components(
-        Mixture(on_manifold.weights, on_manifold.coordinates, on_manifold.manifold, group),
-        count,
-        settled.spread,
-        seed,
-    )
-    motion = Motion(sum_of_products(model), jnp.asarray(g), group, start.manifold, settled.metric_solver, kernel_bytes)
+    free, space = arrangement.free_coordinates(on_manifold), on_manifold.manifold
+    start = with_components(on_manifold.weights, free, space, count, settled.spread, seed, arrangement.background)
+    kernel_bytes = _check_memory(count, free.shape[1], space, settled.memory_limit)
+    contacts = contacts_of(arrangement.layout)
+    generator = contact_generator(arrangement.generator, arrangement.layout)
+    motion = Motion(generator, contacts, jnp.asarray(g), space, settled.metric_solver, kernel_bytes)
     settings = {
         "tsave": times.tolist(),
         "components": count,
-        "manifold": type(start.manifold).__name__.lower(),
+        "manifold": type(space).__name__.lower(),
         "metric": metric if isinstance(metric, str) else np.asarray(metric).tolist(),
-        "symmetry": _symmetry_name(group, model),
+        "symmetry": arrangement.symmetry,
+        "window": window,
         "method": settled.to_dict(),
         "seed": seed,
     }
-    recorder = _Recorder(start, {name: Measurement(o) for name, o in measured.items()}, save_states)
+    measurements = {name: Measurement(o, arrangement.group) for name, o in measured.items()}
+    recorder = Recorder(arrangement, space, contacts, measurements, save_states)
     return _run(model, motion, start, times, settled, recorder, settings, progress)
 
 
 def _run(
     model: Lindbladian,
     motion: Motion,
-    start: Mixture,
+    start: Point,
     times: np.ndarray,
     method: TDVP,
-    recorder: "_Recorder",
+    recorder: Recorder,
     settings: dict[str, Any],
     progress: bool,
 ) -> Result:
@@ -184,13 +136,12 @@ def _run(
             meter.update(min(t, times[-1]), step.accepted)
 
         arrays = _as_arrays(motion)
-        point = Point(start.weights, start.coordinates)
-        status, reached, last = evolve(arrays, point, times, control, method.max_steps, recorder, show)
+        status, reached, last = evolve(arrays, start, times, control, method.max_steps, recorder, show)
     if status is not Status.COMPLETED:
         warnings.warn(f"The run stopped at t = {reached:.6g}. {status.value}", HusimixWarning, stacklevel=3)
     return Result(
         times=np.array(recorder.times),
-        bloch=np.array(recorder.bloch).reshape(-1, start.n_sites, 3),
+        bloch=np.array(recorder.bloch).reshape(-1, model.n_sites, 3),
         expect={name: np.array(values) for name, values in recorder.expect.items()},
         final_state=recorder.mixture(last),
         diagnostics={name: np.array(values) for name, values in recorder.diagnostics.items()},
@@ -200,58 +151,6 @@ def _run(
         wall_time=time.perf_counter() - began,
         states=recorder.states,
     )
-
-
-class _Recorder:
-    """Collects what a result holds at each save time."""
-
-    def __init__(self, start: Mixture, measurements: Mapping[str, Measurement], save_states: bool):
-        self._start = start
-        self._measurements = measurements
-        self._save_states = save_states
-        self.times: list[float] = []
-        self.bloch: list[np.ndarray] = []
-        self.expect: dict[str, list[float | complex]] = {name: [] for name in measurements}
-        self.states: list[Mixture] = []
-        self.diagnostics: dict[str, list[float]] = {}
-
-    def mixture(self, point: Point) -> Mixture:
-        return Mixture(point.weights, point.coordinates, self._start.manifold, self._start.group)
-
-    def __call__(self, t: float, point: Point, step: StepRecord) -> None:
-        state = self.mixture(point)
-        row = {
-            "trace": state.trace(),
-            "purity": state.purity(),
-            "steps": step.accepted,
-            "rejected": step.rejected,
-            "step_size": step.step_size,
-            "damping": float(step.report.metric.damping),
-            "largest_eigenvalue": float(step.report.metric.largest),
-            "smallest_eigenvalue": float(step.report.metric.smallest),
-            "residual": float(step.report.residual),
-        }
-        values = {name: measure(state) for name, measure in self._measurements.items()}
-        # Append only when all is measured: an interruption in between must leave equal lengths.
-        bloch = state.bloch()
-        self.times.append(t)
-        self.bloch.append(bloch)
-        for name, value in values.items():
-            self.expect[name].append(value)
-        for name, value in row.items():
-            self.diagnostics.setdefault(name, []).append(value)
-        if self._save_states:
-            self.states.append(state)
-
-
-def _symmetry_name(group: SymmetryGroup, model: Lindbladian) -> str | None:
-    """What to pass as `symmetry` to repeat a run; "custom" for a group that only its permutations tell."""
-    if group.order == 1:
-        return None
-    if model.lattice is None:
-        return "custom"
-    translations = SymmetryGroup.translations(model.lattice)
-    return "translations" if np.array_equal(group.permutations, translations.permutations) else "custom"
 
 
 def _check_observables(observables: Mapping[str, Operator] | None, state: Mixture) -> dict[str, Operator]:
@@ -284,17 +183,17 @@ def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
     return times.astype(float)
 
 
-def _check_memory(count: int, state: Mixture, limit_gib: float) -> int:
+def _check_memory(count: int, n_free: int, manifold: AbstractManifold, limit_gib: float) -> int:
     """The bytes left for chunks of pairs; refuses a Gram matrix that does not fit."""
     limit = int(limit_gib * 2**30)
-    n_parameters = parameter_count(count, state.n_sites, state.manifold.n_parameters)
+    n_parameters = parameter_count(count, n_free, manifold.n_parameters)
     # The Gram matrix, its blocks while they are assembled, the damped copy and its factor.
     needed = 4 * 8 * n_parameters**2
     if needed > 0.75 * limit:
         raise argument_error(
             "components",
             f"fit into memory_limit = {limit_gib:g} GiB",
-            f"{count} components of {state.n_sites} sites: {n_parameters} parameters, {needed / 2**30:.1f} GiB for "
+            f"{count} components of {n_free} free sites: {n_parameters} parameters, {needed / 2**30:.1f} GiB for "
             "the Gram matrix",
             "Use fewer components, or raise TDVP(memory_limit=...) if the machine has more.",
         )

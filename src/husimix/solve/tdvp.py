@@ -68,9 +68,7 @@ class Motion(eqx.Module):
         """
         frame = self.frame(point)
         scale = kernels.log_norm(frame.vectors, self.g, self.contacts.sizes)
-        gram, force = kernels.gram_and_force(
-            frame, self.g, self.contacts, self.generator, scale, self.memory_limit
-        )
+        gram, force = kernels.gram_and_force(frame, self.g, self.contacts, self.generator, scale, self.memory_limit)
         n_components = len(point.weights)
         trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
