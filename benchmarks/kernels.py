@@ -1,84 +1,238 @@
-"""Time of the pair kernels and of the Cholesky factorisation, with one and with two BLAS threads.
+"""Time of the pair kernels, of a velocity and of the Cholesky factorisation, and what bounds them.
 
-Writes benchmarks/results/kernels.md.
+Writes benchmarks/results/kernels.md, in about three minutes on two idle cores.
 """
 
-import platform
-import time
-from datetime import date
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
+from jax import Array
+from machine import REPEATS, blas_peak, copy_bandwidth, machine_line, median_seconds, xla_peak
 from threadpoolctl import threadpool_limits
 
 import husimix as hx
 from husimix.phasespace import kernels
+from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
+from husimix.phasespace.kernels import Frame, parameter_count
 from husimix.phasespace.metric import site_metric
-from husimix.physics.products import sum_of_products
+from husimix.solve.arrangement import arrange
+from husimix.solve.metric_solvers import AbstractMetricSolver
+from husimix.solve.symmetries import Symmetry
+from husimix.solve.tdvp import Motion, Point
 
-REPEATS = 7
+CASES = [
+    (3, "full", None, 8),
+    (8, "full", None, 4),
+    (8, "full", None, 8),
+    (8, "full", 2, 4),
+    (8, "translations", None, 4),
+    (8, None, None, 8),
+    (16, "full", None, 4),
+]
+"""Length, symmetry, window, K."""
+
+TIMES_HEADER = [
+    "| lattice | symmetry | window | K | G | F | P | overlaps | force | Gram | Gram + force | velocity "
+    "| Cholesky 1 thread | 2 threads |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+]
+BOUNDS_HEADER = [
+    "| lattice | symmetry | window | K | images by | product GFLOP/s | of peak | of Gram's time | Cholesky GFLOP/s "
+    "| of peak | sums GB/s | of copy | factors GB/s | of copy |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+]
 
 
-def median_ms(function, *arguments):
-    jax.block_until_ready(function(*arguments))
-    samples = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        jax.block_until_ready(function(*arguments))
-        samples.append(time.perf_counter() - began)
-    return 1e3 * float(np.median(samples))
+class Problem(NamedTuple):
+    """A velocity to compute: everything it depends on, and a point."""
+
+    motion: Motion
+    point: Point
 
 
-def frame_of(state, n_components):
-    coordinates = 0.4 * jax.random.normal(jax.random.key(0), (n_components, state.n_sites, 3))
-    manifold = state.manifold
-    weights = jnp.full(n_components, 1.0 / n_components)
-    return kernels.Frame(weights, manifold.vectors(coordinates), manifold.tangents(coordinates))
+def problem(
+    length: int,
+    symmetry: Symmetry,
+    window: int | None,
+    count: int,
+    periodic: bool = True,
+    solver: AbstractMetricSolver | None = None,
+    memory_limit: float = 4.0,
+) -> Problem:
+    """The dissipative Ising model on a square, K components around all spins down, like in `mesolve`."""
+    lattice = hx.Lattice.square(length, length, periodic=periodic)
+    model, state = hx.models.dissipative_ising(lattice), hx.product_state(length**2, "down")
+    arrangement = arrange(model, state, symmetry, window)
+    free, space = arrangement.free_coordinates(state), state.manifold
+    # In NumPy, so that no compilation counts as set-up; the background is common to all components, as in a run.
+    coordinates = free + 0.3 * np.random.default_rng(0).normal(size=(count, *free.shape[1:]))
+    coordinates[:, arrangement.background] = free[:, arrangement.background]
+    needed = 32 * parameter_count(count, free.shape[1], space.n_parameters) ** 2
+    motion = Motion(
+        contact_generator(arrangement.generator, arrangement.layout),
+        contacts_of(arrangement.layout),
+        jnp.asarray(site_metric("husimi", state.basis)),
+        space,
+        hx.Tikhonov() if solver is None else solver,
+        int(memory_limit * 2**30) - needed,
+    )
+    motion = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float | np.ndarray) else x, motion)
+    return Problem(motion, Point(jnp.asarray(np.full(count, 1.0 / count)), jnp.asarray(coordinates)))
+
+
+class Timing(NamedTuple):
+    """Seconds of one case.
+
+    Attributes:
+        parts: overlaps, force, Gram, Gram and force, velocity.
+        cholesky: with one and with two BLAS threads.
+        product: of the Gram's matrix product over images, alone.
+        sums: of the gathering of contacts for the images, alone; None where that is a matrix product.
+        factors: of the gathering of the products' factors, alone.
+    """
+
+    parts: tuple[float, ...]
+    cholesky: tuple[float, float]
+    product: float
+    sums: float | None
+    factors: float
+
+
+def measure(case: Problem) -> Timing:
+    motion, frame = case.motion, case.motion.frame(case.point)
+    contacts, g, generator = motion.contacts, motion.g, motion.generator
+    scale = kernels.log_norm(frame.vectors, g, contacts.sizes)
+    with threadpool_limits(1, user_api="blas"):
+        parts = (
+            compiled_seconds(kernels.overlaps, frame.vectors, frame.vectors, g, contacts, scale),
+            compiled_seconds(kernels.force, frame, frame, g, contacts, generator, scale),
+            compiled_seconds(kernels.gram_matrix, frame, frame, g, contacts, scale),
+            compiled_seconds(kernels.gram_and_force, frame, g, contacts, generator, scale),
+            compiled_seconds(Motion.velocity, motion, case.point),
+        )
+        gram = jax.jit(kernels.gram_matrix)(frame, frame, g, contacts, scale)
+        sums = None if isinstance(contacts.images, Counts) else gather_seconds(*sums_gather(frame, contacts))
+        factors = gather_seconds(*factors_gather(case))
+    damped = gram + 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
+    cholesky = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            cholesky.append(compiled_seconds(solve, damped))
+    left, right = (jax.random.normal(jax.random.key(n), product_shape(case)) for n in range(2))
+    product = compiled_seconds(lambda a, b: jnp.einsum("qgx,qgy->qxy", a, b), left, right)
+    return Timing(parts, tuple(cholesky), product, sums, factors)
+
+
+def compiled_seconds(function: Callable, *arguments) -> float:
+    return median_seconds(jax.jit(function), *arguments)
+
+
+def solve(matrix: Array) -> Array:
+    return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix, lower=True), jnp.ones((len(matrix), 2)))
+
+
+def product_shape(case: Problem) -> tuple[int, int, int]:
+    """(pairs, images, parameters of a component) of the Gram matrix of all pairs."""
+    frame = case.motion.frame(case.point)
+    return len(frame.weights) ** 2, len(case.motion.contacts.share), frame.n_parameters
+
+
+def gather_seconds(table: Array, rows: Array) -> float:
+    return compiled_seconds(lambda t, r: t[r], table, rows)
+
+
+def sums_gather(frame: Frame, contacts: Contacts) -> tuple[Array, Array]:
+    """The table over contacts, three entries for every pair, and the contacts of all images."""
+    return jnp.ones((contacts.n_contacts, 3, len(frame.weights) ** 2)), contacts.images.by_bra
+
+
+def factors_gather(case: Problem) -> tuple[Array, Array]:
+    """The one-site maps at all contacts, for every pair, and the factors of all products."""
+    generator, n_pairs = case.motion.generator, len(case.point.weights) ** 2
+    rows = jnp.concatenate([c.factors.ravel() for c in generator.couplings])
+    return jnp.ones((len(generator.matrices) * case.motion.contacts.n_contacts, n_pairs)), rows
+
+
+def gathered_bytes(table: Array, rows: Array) -> int:
+    """Read and written by table[rows]."""
+    return 16 * rows.size * (table.size // len(table))
+
+
+def times_row(name: str, case: Problem, timing: Timing) -> str:
+    _, order, q = product_shape(case)
+    sizes = f"{order} | {case.motion.contacts.n_free} | {q * len(case.point.weights)}"
+    return f"| {name} | {sizes} | " + " | ".join(f"{1e3 * s:.2f}" for s in (*timing.parts, *timing.cholesky)) + " |"
+
+
+def bounds_row(name: str, case: Problem, timing: Timing, peaks: tuple[float, float, float]) -> str:
+    xla, blas, copy = peaks
+    pairs, order, q = product_shape(case)
+    size = q * len(case.point.weights)
+    frame, contacts = case.motion.frame(case.point), case.motion.contacts
+    # Factorisation, then two triangular solutions of two columns.
+    cholesky = (size**3 / 3 + 4 * size**2) / timing.cholesky[0]
+    product = 2 * pairs * order * q**2 / timing.product
+    sums = " | "
+    if timing.sums is not None:
+        rate = gathered_bytes(*sums_gather(frame, contacts)) / timing.sums
+        sums = f"{rate / 1e9:.1f} | {rate / copy:.0%}"
+    factors = gathered_bytes(*factors_gather(case)) / timing.factors
+    return (
+        f"| {name} | {'products' if isinstance(contacts.images, Counts) else 'gathers'} "
+        f"| {product / 1e9:.1f} | {product / xla:.0%} | {timing.product / timing.parts[2]:.0%} "
+        f"| {cholesky / 1e9:.1f} | {cholesky / blas:.0%} | {sums} | {factors / 1e9:.1f} | {factors / copy:.0%} |"
+    )
+
+
+def heading(peaks: tuple[float, float, float]) -> str:
+    xla, blas, copy = peaks
+    return f"""# Time of the kernels
+
+Milliseconds, medians of {REPEATS}; dissipative Ising model on periodic squares, Bloch manifold. G images, F free sites,
+P parameters. Cholesky is factorisation and solution for two columns of the Gram matrix of the same row, by OpenBLAS;
+all else is with one BLAS thread, as in `mesolve`, and XLA on all cores. A velocity is Gram + force and Cholesky with
+one thread.
+
+{machine_line()}
+
+{{times}}
+
+## What bounds them
+
+Each operation on its own, at the sizes of the kernel, over what this process reached at best: {xla / 1e9:.1f} GFLOP/s
+in a matrix product of XLA (1024 rows, all cores), {blas / 1e9:.1f} GFLOP/s in a dgemm of OpenBLAS (one thread), and
+{copy / 1e9:.1f} GB/s in copying 128 MiB (read and written, one core).
+
+- product: the Gram's product over images, 2 Q G q² operations, and its share of the time of the Gram kernel, which
+  also makes its operands and the terms of each site. Without a group it is an outer product, which no machine
+  computes at its peak.
+- Cholesky: P³/3 + 4 P² operations, one thread.
+- sums: table[contacts of all images], 3 Q numbers a row; with few free sites these sums are matrix products instead.
+- factors: α[factors of all products of 𝓛], Q numbers a row. Both gathers count bytes read and written; above 100 %
+  the tables stay in cache. Within the kernel the gather is part of the multiplication, and nothing is written.
+
+{{bounds}}
+"""
 
 
 def main():
-    lines = [
-        "# Time of the kernels",
-        "",
-        "Milliseconds, medians of seven, dissipative Ising model on periodic squares. Cholesky is factorisation",
-        "and solution of the Gram matrix of the same row, by OpenBLAS with one and two threads.",
-        "",
-        f"{date.today()}, {platform.processor() or platform.machine()}, {platform.system()}, 2 cores, "
-        f"Python {platform.python_version()}, JAX {jax.__version__}.",
-        "",
-        "| lattice | K | group | parameters | overlaps | Gram | force | Gram + force | Cholesky 1 thread | 2 threads |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for length, count, symmetric in ((3, 8, True), (8, 4, True), (8, 8, True), (8, 8, False)):
-        lattice = hx.Lattice.square(length, length, periodic=True)
-        generator = sum_of_products(hx.models.dissipative_ising(lattice))
-        group = hx.SymmetryGroup.translations(lattice) if symmetric else hx.SymmetryGroup.identity(length**2)
-        state = hx.product_state(length**2)
-        frame, g = frame_of(state, count), jnp.asarray(site_metric("husimi", state.basis))
-        scale = kernels.log_norm(frame.vectors, g)
-        gram = jax.jit(kernels.gram_matrix)(frame, frame, g, group, scale)
-        damped = gram + 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
-
-        @jax.jit
-        def solve(matrix):
-            return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix), jnp.ones((len(matrix), 2)))
-
-        row = [
-            median_ms(jax.jit(kernels.overlaps), frame.vectors, frame.vectors, g, group, scale),
-            median_ms(jax.jit(kernels.gram_matrix), frame, frame, g, group, scale),
-            median_ms(jax.jit(kernels.force), frame, frame, g, group, generator, scale),
-            median_ms(jax.jit(kernels.gram_and_force), frame, g, group, generator, scale),
-        ]
-        for threads in (1, 2):
-            with threadpool_limits(threads, user_api="blas"):
-                row.append(median_ms(solve, damped))
-        numbers = " | ".join(f"{x:.2f}" for x in row)
-        lines.append(f"| {length}×{length} | {count} | {group.order} | {len(gram)} | {numbers} |")
-        print(lines[-1], flush=True)
+    peaks = xla_peak(), blas_peak(1), copy_bandwidth()
+    times, bounds = [], []
     target = Path(__file__).parent / "results" / "kernels.md"
-    target.write_text("\n".join(lines) + "\n")
+    for length, symmetry, window, count in CASES:
+        name = f"{length}×{length} | {symmetry or 'none'} | {'' if window is None else window} | {count}"
+        case = problem(length, symmetry, window, count)
+        timing = measure(case)
+        times.append(times_row(name, case, timing))
+        bounds.append(bounds_row(name, case, timing, peaks))
+        print(times[-1], bounds[-1], sep="\n", flush=True)
+    tables = {"times": "\n".join(TIMES_HEADER + times), "bounds": "\n".join(BOUNDS_HEADER + bounds)}
+    target.write_text(heading(peaks).format(**tables))
     print(f"Wrote {target}")
 
 

@@ -42,8 +42,14 @@ def operation_matrix(permutation, maps) -> np.ndarray:
 
 
 def averaged_tensor(tensor, group: SymmetryGroup, size: int):
-    """The tensor averaged over a group of site permutations."""
-    images = [permuted_tensor(tensor, p, size) for p in np.asarray(group.permutations)]
+    """The tensor averaged over a symmetry group."""
+    if not len(group.maps):
+        images = [permuted_tensor(tensor, p, size) for p in np.asarray(group.permutations)]
+        return sum(images) / len(images)
+    maps = np.concatenate([np.eye(size)[None], group.maps])
+    images = [
+        operation_matrix(p, maps[marks]) @ tensor for p, marks in zip(group.permutations, group.labels, strict=True)
+    ]
     return sum(images) / len(images)
 
 
@@ -75,6 +81,16 @@ def tangent_tensors(mixture: Mixture):
     by_weight, by_site = jax.jacobian(rendered, argnums=(0, 1))(*zero)
     by_site = by_site.reshape(by_site.shape[0], len(weights), -1)
     return jnp.concatenate([by_weight[:, :, None], by_site], axis=2).reshape(by_site.shape[0], -1).T
+
+
+def tied_tensors(mixture: Mixture, free_sites):
+    """∂R/∂θ_α when sites share vectors: the derivatives along all sites of a free site, summed."""
+    k, n, p = (*mixture.coordinates.shape[:2], mixture.manifold.n_parameters)
+    rows = np.asarray(tangent_tensors(mixture)).reshape(k, 1 + n * p, -1)
+    summed = np.zeros((k, max(free_sites) + 1, p, rows.shape[-1]))
+    for site, free in enumerate(free_sites):
+        summed[:, free] += rows[:, 1 + site * p : 1 + (site + 1) * p]
+    return np.concatenate([rows[:, :1], summed.reshape(k, -1, rows.shape[-1])], axis=1).reshape(-1, rows.shape[-1])
 
 
 def basis_products(basis: SiteBasis, n_sites: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The pair kernels against their dense renderings, entry by entry."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 
 import dense
-from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, models, operator_sum
-from husimix.phasespace import kernels, pair
+from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, Transformation, models, operator_sum
+from husimix.phasespace import contacts as contacts_module
+from husimix.phasespace import kernels
+from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
+from husimix.phasespace.layout import Layout, tied
 from husimix.phasespace.manifolds import Bloch, Coherent
 from husimix.phasespace.metric import site_metric
 from husimix.phasespace.mixture import Mixture
-from husimix.physics.basis import site_basis
+from husimix.physics.basis import site_basis, spin_matrices
 from husimix.physics.products import sum_of_products
 
 
@@ -21,28 +25,30 @@ def random_matrix(rng, d):
     return rng.normal(size=(d, d)) + 1j * rng.normal(size=(d, d))
 
 
-def translation_invariant_model(lattice, d, seed):
-    """Random one-, two- and three-site terms and jumps, repeated at every site of a periodic chain."""
+def symmetric_model(permutations, d, seed):
+    """Random one-, two- and three-site terms and jumps near sites 0 to 2, and all that permutations make of them."""
     rng = np.random.default_rng(seed)
-    n = lattice.n_sites
+    n = len(permutations[0])
     fields, left, right, third, jump, partner = (random_matrix(rng, d) for _ in range(6))
-    terms, channels = [], []
-    for i in range(n):
-        j, k = (i + 1) % n, (i + 2) % n
-        chain = Operator.local(left, i) * Operator.local(right, j)
-        if n > 2:
-            chain = chain + Operator.local(left, i) * Operator.local(right, j) * Operator.local(third, k)
-        a = Operator.local(fields, i) + chain
-        terms.append(a + a.dag())
-        channels.append(Dissipator(Operator.local(jump, i) + 0.3 * Operator.local(partner, j), 0.7))
-    return Lindbladian(operator_sum(terms), channels, lattice=lattice)
+    a = Operator.local(fields, 0) + Operator.local(left, 0) * Operator.local(right, 1)
+    if n > 2:
+        a = a + Operator.local(left, 0) * Operator.local(right, 1) * Operator.local(third, 2)
+    if n > 3:
+        a = a + Operator.local(left, 2) * Operator.local(right, 0) + Operator.local(fields, 1)
+    b = Operator.local(jump, 0) + 0.3 * Operator.local(partner, 1)
+    moves = [Transformation(p) for p in permutations]
+    hamiltonian = operator_sum([(a + a.dag()).transformed(t) for t in moves])
+    return Lindbladian(hamiltonian, [Dissipator(b.transformed(t), 0.7) for t in moves], n_sites=n)
 
 
 def random_mixture(key, manifold, group, n_components):
+    return Mixture(*random_components(key, manifold, group.n_sites, n_components), manifold, group)
+
+
+def random_components(key, manifold, n_free, n_components):
     k1, k2 = jax.random.split(key)
-    n_sites = group.n_sites
-    coordinates = manifold.restored(jax.random.normal(k1, (n_components, n_sites, manifold.n_coordinates)))
-    return Mixture(jax.random.normal(k2, (n_components,)), coordinates, manifold, group)
+    coordinates = manifold.restored(jax.random.normal(k1, (n_components, n_free, manifold.n_coordinates)))
+    return jax.random.normal(k2, (n_components,)), coordinates
 
 
 def frame(mixture):
@@ -56,11 +62,53 @@ def assert_entries(actual, expected):
     np.testing.assert_allclose(np.asarray(actual), expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
 
 
+def turn(dimension, axis, angle):
+    """The local map of the rotation of a spin about an axis."""
+    generator = np.tensordot(np.array(axis) / np.linalg.norm(axis), np.array(spin_matrices(dimension)), 1)
+    values, vectors = np.linalg.eigh(generator)
+    unitary = (vectors * np.exp(-1j * angle * values)) @ vectors.conj().T
+    return dense.local_map(unitary, site_basis(dimension))
+
+
+class Setting(NamedTuple):
+    """What components are averaged over, what leaves each of them in place, and the largest matrix of counts."""
+
+    group: SymmetryGroup
+    point: np.ndarray
+    largest_matrix: int | None = None
+
+
+STEP = [1, 2, 0]
+RING = np.array([[0, 1, 2], STEP, [2, 0, 1]])
+REFLECTION = np.array([[0, 1, 2], [0, 2, 1]])
+FLIPS = [Transformation(rotation=letter, n_sites=3) for letter in "xy"]
+# Rotations that permute the axes: their maps are no diagonal matrices and not their own inverse.
+CYCLE = Transformation(STEP, np.stack([turn(2, [1, 1, 1], 2 * np.pi / 3), np.eye(4), turn(2, [0, 0, 1], np.pi)]))
+QUARTER = Transformation(rotation=turn(3, [0, 1, 0], np.pi / 2), n_sites=2)
+
+SETTINGS = {
+    (2, "plain"): Setting(SymmetryGroup.identity(3), RING[:1]),
+    (2, "ring"): Setting(SymmetryGroup.of_elements(RING, np.array([1])), RING[:1]),
+    (2, "flips"): Setting(SymmetryGroup.generated(FLIPS), RING[:1]),
+    (2, "sitewise"): Setting(SymmetryGroup.generated([Transformation(STEP, "x1y")]), RING[:1]),
+    (2, "cycle"): Setting(SymmetryGroup.generated([CYCLE]), RING[:1]),
+    (2, "tied"): Setting(SymmetryGroup.of_elements(RING, np.array([1])), REFLECTION),
+    (2, "tied-flips"): Setting(SymmetryGroup.generated([Transformation(STEP), *FLIPS]), REFLECTION),
+    (2, "tied-lists"): Setting(SymmetryGroup.generated([Transformation(STEP), *FLIPS]), REFLECTION, 0),
+    (2, "tied-few"): Setting(SymmetryGroup.identity(4), np.array([[0, 1, 2, 3], [0, 1, 3, 2]])),
+    (3, "plain"): Setting(SymmetryGroup.identity(2), np.array([[0, 1]])),
+    (3, "ring"): Setting(SymmetryGroup.generated([[1, 0]]), np.array([[0, 1]])),
+    (3, "sitewise"): Setting(SymmetryGroup.generated([Transformation([1, 0], "x1", dimension=3)]), np.array([[0, 1]])),
+    (3, "quarter"): Setting(SymmetryGroup.generated([QUARTER]), np.array([[0, 1]])),
+    (3, "tied-flips"): Setting(
+        SymmetryGroup.generated([Transformation(rotation="z", n_sites=2, dimension=3)]), np.array([[0, 1], [1, 0]])
+    ),
+}
+
 CASES = [
-    pytest.param(d, manifold, symmetric, metric, id=f"D{d * d}-{manifold.__name__}-{symmetric}-{metric}")
-    for d in (2, 3)
+    pytest.param(d, manifold, kind, metric, id=f"D{d * d}-{manifold.__name__}-{kind}-{metric}")
+    for d, kind in SETTINGS
     for manifold in (Bloch, Coherent)
-    for symmetric in ("group", "no-group")
     for metric in ("husimi", "hilbert-schmidt")
 ]
 
@@ -68,24 +116,41 @@ CASES = [
 class Dense:
     """One case with its library objects and its dense truth, bra ≠ ket."""
 
-    def __init__(self, d, manifold, symmetric, metric):
-        lattice = Lattice.chain(3 if d == 2 else 2, periodic=True)
-        n = lattice.n_sites
-        basis = site_basis(d)
-        self.group = SymmetryGroup.translations(lattice) if symmetric == "group" else SymmetryGroup.identity(n)
-        keys = jax.random.split(jax.random.key(d))
-        self.bra = random_mixture(keys[0], manifold(basis), self.group, 2)
-        self.ket = random_mixture(keys[1], manifold(basis), self.group, 3)
-        self.model = translation_invariant_model(lattice, d, seed=d)
-        self.generator = sum_of_products(self.model)
+    def __init__(self, d, manifold, kind, metric):
+        setting = SETTINGS[d, kind]
+        group, n = setting.group, setting.group.n_sites
+        basis, size = site_basis(d), d * d
+        self.layout = tied(Layout.of_group(group), setting.point)
+        with pytest.MonkeyPatch.context() as patch:
+            if setting.largest_matrix is not None:
+                patch.setattr(contacts_module, "_LARGEST_MATRIX", setting.largest_matrix)
+            self.contacts = contacts_of(self.layout)
+        # Bras are not averaged, so that without tied sites the kernels are exact for a model without symmetry, too.
+        self.model = symmetric_model(np.unique(np.concatenate([setting.point, group.permutations]), axis=0), d, seed=d)
+        if len(setting.point) == 1 and n > 2:
+            self.model = symmetric_model(setting.point, d, seed=d)
+        self.generator = contact_generator(sum_of_products(self.model), self.layout)
         self.g = jnp.asarray(site_metric(metric, basis))
         self.log_scale = jnp.asarray(0.7)
         self.metric = dense.metric_diagonal(np.asarray(self.g), n) * np.exp(-0.7)
-        self.bra_products = [dense.product_tensor(v) for v in np.asarray(self.bra.vectors)]
-        self.ket_images = [self.averaged(dense.product_tensor(v)) for v in np.asarray(self.ket.vectors)]
+        frames, full, tangents = [], [], []
+        for key, count in zip(jax.random.split(jax.random.key(d)), (2, 3), strict=True):
+            weights, coordinates = random_components(key, manifold(basis), self.layout.n_free, count)
+            free = Mixture(weights, coordinates, manifold(basis), group)
+            frames.append(frame(free))
+            full.append(Mixture(weights, coordinates[:, self.layout.free_sites], manifold(basis), group))
+            tangents.append(dense.tied_tensors(full[-1], self.layout.free_sites))
+        self.bra, self.ket = frames
+        self.bra_tangents, self.ket_tangents = tangents
+        self.bra_products, kets = (np.array([dense.product_tensor(v) for v in m.vectors]) for m in full)
+        average = dense.averaged_tensor(np.eye(size**n), group, size) if len(group.maps) else None
 
-    def averaged(self, tensor):
-        return dense.averaged_tensor(tensor, self.group, self.g.shape[0])
+        def averaged(tensors):
+            if average is not None:
+                return tensors @ average.T
+            return np.stack([dense.averaged_tensor(t, group, size) for t in tensors])
+
+        self.ket_images, self.tangent_images = averaged(kets), averaged(self.ket_tangents)
 
 
 @pytest.fixture(scope="module")
@@ -100,41 +165,64 @@ def get(cases, *key):
 
 
 @functools.partial(jax.jit, static_argnums=6)
-def all_kernels(bra, ket, g, group, generator, log_scale, limit=1 << 30):
+def all_kernels(bra, ket, g, contacts, generator, log_scale, limit=1 << 30):
     return {
-        "overlaps": kernels.overlaps(bra.vectors, ket.vectors, g, group, log_scale, limit),
-        "transfers": kernels.transfers(bra.vectors, ket.vectors, g, group, generator, log_scale, limit),
-        "force": kernels.force(bra, ket, g, group, generator, log_scale, limit),
-        "gram": kernels.gram_matrix(bra, ket, g, group, log_scale, limit),
-        "together": kernels.gram_and_force(ket, g, group, generator, log_scale, limit),
+        "overlaps": kernels.overlaps(bra.vectors, ket.vectors, g, contacts, log_scale, limit),
+        "transfers": kernels.transfers(bra.vectors, ket.vectors, g, contacts, generator, log_scale, limit),
+        "force": kernels.force(bra, ket, g, contacts, generator, log_scale, limit),
+        "gram": kernels.gram_matrix(bra, ket, g, contacts, log_scale, limit),
+        "together": kernels.gram_and_force(ket, g, contacts, generator, log_scale, limit),
     }
 
 
-@pytest.mark.parametrize(("d", "manifold", "symmetric", "metric"), CASES)
-def test_kernels_equal_their_dense_renderings(cases, d, manifold, symmetric, metric):
-    c = get(cases, d, manifold, symmetric, metric)
-    actual = all_kernels(frame(c.bra), frame(c.ket), c.g, c.group, c.generator, c.log_scale)
+@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), CASES)
+def test_kernels_equal_their_dense_renderings(cases, d, manifold, kind, metric):
+    c = get(cases, d, manifold, kind, metric)
+    actual = all_kernels(c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale)
     generator = dense.dense_generator(c.model)
-    bra_tangents = np.asarray(dense.tangent_tensors(c.bra))
-    ket_tangents = np.asarray(dense.tangent_tensors(c.ket))
-    averaged = np.stack([c.averaged(t) for t in ket_tangents])
-    ket = np.asarray(c.ket.weights) @ np.array(c.ket_images)
-    images = np.array(c.ket_images).T
-    assert_entries(actual["overlaps"], np.array(c.bra_products) @ (c.metric[:, None] * images))
-    assert_entries(actual["transfers"], np.array(c.bra_products) @ (c.metric[:, None] * (generator @ images)))
-    assert_entries(actual["force"], bra_tangents @ (c.metric * (generator @ ket)))
-    assert_entries(actual["gram"], bra_tangents @ (c.metric[:, None] * averaged.T))
+    ket = np.asarray(c.ket.weights) @ c.ket_images
+    images = c.ket_images.T
+    assert_entries(actual["overlaps"], c.bra_products @ (c.metric[:, None] * images))
+    assert_entries(actual["transfers"], c.bra_products @ (c.metric[:, None] * (generator @ images)))
+    assert_entries(actual["force"], c.bra_tangents @ (c.metric * (generator @ ket)))
+    assert_entries(actual["gram"], c.bra_tangents @ (c.metric[:, None] * c.tangent_images.T))
     gram, force = actual["together"]
-    assert_entries(gram, ket_tangents @ (c.metric[:, None] * averaged.T))
-    assert_entries(force, ket_tangents @ (c.metric * (generator @ ket)))
+    assert_entries(gram, c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T))
+    assert_entries(force, c.ket_tangents @ (c.metric * (generator @ ket)))
     np.testing.assert_allclose(gram, gram.T, atol=1e-12 * np.abs(gram).max())
 
 
-@pytest.mark.parametrize("limit", [1, 40_000])
-def test_chunks_change_nothing(cases, limit):
-    """A limit that allows one image at a time, and one that cuts the group of three into two uneven chunks."""
-    c = get(cases, 2, Bloch, "group", "husimi")
-    arguments = frame(c.bra), frame(c.ket), c.g, c.group, c.generator, c.log_scale
+def test_the_cases_cover_all_forms_of_contacts(cases):
+    met = {(d, kind): get(cases, d, Bloch, kind, "husimi") for d, kind in SETTINGS}
+    forms = {(type(c.contacts.images), c.contacts.complete, c.layout.is_plain) for c in met.values()}
+    assert forms == {
+        (Counts, True, False),
+        (Choices, True, False),
+        (Choices, True, True),
+        (Choices, False, False),
+        (Choices, False, True),
+    }
+    for complete, images in ((True, Counts), (True, Choices), (False, Choices)):
+        for mapped in (True, False):
+            found = [
+                c
+                for c in met.values()
+                if (c.contacts.complete, type(c.contacts.images), len(c.contacts.maps) > 0)
+                == (complete, images, mapped)
+            ]
+            assert found
+    # Images of tied sites meet several contacts, and some of them more than once.
+    lists = met[2, "tied-lists"].contacts.images
+    assert lists.by_bra.shape[-1] > 1 and lists.bra_counts.max() > 1
+    assert any(np.abs(m - m.T).max() > 0.1 for m in met[2, "cycle"].contacts.maps)
+
+
+@pytest.mark.parametrize("limit", [1, 30_000])
+@pytest.mark.parametrize("kind", ["ring", "flips", "tied-flips"])
+def test_chunks_change_nothing(cases, kind, limit):
+    """A limit that allows one pair at a time, and one that cuts the pairs of some kernels into uneven tiles."""
+    c = get(cases, 2, Bloch, kind, "husimi")
+    arguments = c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale
     whole, chunked = all_kernels(*arguments), all_kernels(*arguments, limit)
     jax.tree.map(assert_entries, chunked, whole)
 
@@ -149,14 +237,19 @@ def test_full_permutation_group_of_a_tensor_average():
     averaged = np.stack([dense.averaged_tensor(t, group, 4) for t in np.asarray(dense.tangent_tensors(ket))])
     metric = dense.metric_diagonal(np.asarray(g), 3)
     expected = np.asarray(dense.tangent_tensors(bra)) @ (metric[:, None] * averaged.T)
-    actual = jax.jit(kernels.gram_matrix)(frame(bra), frame(ket), g, group, jnp.zeros(()))
-    assert_entries(actual, expected)
+    contacts = contacts_of(Layout.of_group(group))
+    assert_entries(jax.jit(kernels.gram_matrix)(frame(bra), frame(ket), g, contacts, jnp.zeros(())), expected)
+    # A group that leaves everything in place is the same average with a single image.
+    swapped = tied(Layout.of_group(group), group.permutations)
+    assert swapped.n_free == 1
 
 
 def test_thousands_of_sites_neither_overflow_nor_underflow():
     """Overlap, transfer and force of 4096 sites against sums of logarithms in extended precision."""
     lattice = Lattice.square(64, 64)
-    generator = sum_of_products(models.dissipative_ising(lattice, V=5.0, g=5.0))
+    layout = Layout.of_group(SymmetryGroup.identity(4096))
+    contacts = contacts_of(layout)
+    generator = contact_generator(sum_of_products(models.dissipative_ising(lattice, V=5.0, g=5.0)), layout)
     basis = site_basis(2)
     manifold = Bloch(basis)
     group = SymmetryGroup.identity(4096)
@@ -165,20 +258,21 @@ def test_thousands_of_sites_neither_overflow_nor_underflow():
     mixture = Mixture(jnp.array([0.6, 0.4]), coordinates, manifold, group)
     for metric in ("husimi", "hilbert-schmidt"):
         g = jnp.asarray(site_metric(metric, basis))
-        scale = kernels.log_norm(mixture.vectors, g)
+        scale = kernels.log_norm(mixture.vectors, g, contacts.sizes)
         assert scale > 400  # far beyond what exp could hold twice
-        actual = kernels.overlaps(mixture.vectors, mixture.vectors, g, group, scale)
+        actual = kernels.overlaps(mixture.vectors, mixture.vectors, g, contacts, scale)
         v = np.asarray(mixture.vectors, dtype=np.longdouble)
         sites = np.einsum("kia,a,lia->kli", v, np.asarray(g, dtype=np.longdouble), v)
         exponent = np.log(np.abs(sites)).sum(axis=-1) - np.longdouble(float(scale))
         expected = np.prod(np.sign(sites), axis=-1) * np.exp(exponent)
         np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-9)
         assert np.max(actual) == pytest.approx(1.0)
-        force = kernels.force(frame(mixture), frame(mixture), g, group, generator, scale)
+        force = kernels.force(frame(mixture), frame(mixture), g, contacts, generator, scale)
         assert np.isfinite(force).all()
         # One component alone moves by its mean field, whatever the size of the product.
         alone = Mixture(jnp.ones(1), coordinates[:1], manifold, group)
-        one = kernels.force(frame(alone), frame(alone), g, group, generator, kernels.log_norm(alone.vectors, g))
+        scale = kernels.log_norm(alone.vectors, g, contacts.sizes)
+        one = kernels.force(frame(alone), frame(alone), g, contacts, generator, scale)
         assert np.isfinite(one).all() and np.abs(one).max() > 1e-3
 
 
@@ -187,14 +281,16 @@ def test_antipodal_spins_in_the_hilbert_schmidt_metric():
     basis = site_basis(2)
     g = jnp.asarray(site_metric("hilbert-schmidt", basis))
     manifold = Coherent(basis)
-    lattice = Lattice.chain(2)
-    model = translation_invariant_model(Lattice.chain(2, periodic=True), 2, seed=5)
+    layout = Layout.of_group(SymmetryGroup.identity(2))
+    model = symmetric_model(np.array([[0, 1], [1, 0]]), 2, seed=5)
     up, x = jnp.array([0.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 0.0])
     bra = manifold.vectors(jnp.stack([up, x]))
     ket = manifold.vectors(jnp.stack([-up, x]))
-    assert float(pair.overlap(pair.site_overlaps(bra, ket, g), jnp.zeros(()))) == pytest.approx(0.0, abs=1e-7)
-    transfer = pair.transfer(bra, ket, g, sum_of_products(model), jnp.zeros(()))
-    metric = dense.metric_diagonal(g, lattice.n_sites)
+    contacts, zero = contacts_of(layout), jnp.zeros(())
+    assert float(kernels.overlaps(bra[None], ket[None], g, contacts, zero)[0, 0]) == pytest.approx(0.0, abs=1e-7)
+    generator = contact_generator(sum_of_products(model), layout)
+    transfer = kernels.transfers(bra[None], ket[None], g, contacts, generator, zero)
+    metric = dense.metric_diagonal(g, 2)
     expected = dense.product_tensor(bra) @ (metric * (dense.dense_generator(model) @ dense.product_tensor(ket)))
     assert abs(expected) > 1e-2
-    np.testing.assert_allclose(transfer, expected, rtol=1e-6)
+    np.testing.assert_allclose(transfer, [[expected]], rtol=1e-6)

@@ -129,7 +129,7 @@ def test_error_follows_the_tolerance(solver, order):
 
 def test_symmetric_runs_are_symmetric_and_auto_finds_the_translations():
     result = hx.mesolve(ising_ring(4), hx.product_state(4, "down"), TIMES, components=3, **QUIET)
-    assert result.settings["symmetry"] == "translations"
+    assert result.settings["symmetry"] == "full" and result.final_state.group.order == 4
     np.testing.assert_allclose(result.bloch, np.broadcast_to(result.bloch[:, :1], result.bloch.shape), atol=1e-14)
 
 
@@ -138,9 +138,11 @@ def test_auto_symmetry_gives_way_to_a_field_and_to_a_state():
     uniform = ising_ring()
     pinned = hx.Lindbladian(uniform.hamiltonian + 0.1 * hx.sigmaz(0), uniform.dissipators, lattice=lattice)
     down, tilted = hx.product_state(3, "down"), hx.product_state(3, [[0, 0, -1], [0, 0, -1], [1, 0, 0]])
-    for model, state in ((pinned, down), (uniform, tilted)):
+    # What is left of the pinned ring is the reflection about the pin.
+    for model, state, order in ((pinned, down, 2), (uniform, tilted, 1)):
         run = hx.mesolve(model, state, [0, 0.1], components=2, **QUIET)
-        assert run.settings["symmetry"] is None
+        assert run.settings["symmetry"] == ("full" if order > 1 else None)
+        assert run.final_state.group.order == order
     with pytest.raises(ValueError, match=r"must hold for the model and the initial state, but got the term 0.1 z0"):
         hx.mesolve(pinned, down, [0, 0.1], symmetry="translations", **QUIET)
     with pytest.raises(ValueError, match="an initial state that is not symmetric"):

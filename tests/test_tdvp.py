@@ -8,6 +8,8 @@ import pytest
 
 import dense
 from husimix import Bloch, Coherent, Lattice, Mixture, SpectralCutoff, SymmetryGroup, Tikhonov, models
+from husimix.phasespace.contacts import contact_generator, contacts_of
+from husimix.phasespace.layout import Layout
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
 from husimix.physics.products import sum_of_products
@@ -24,7 +26,9 @@ def random_mixture(seed, manifold, group, n_components):
 
 def velocity(model, mixture, solver, metric="husimi"):
     g = jnp.asarray(site_metric(metric, BASIS))
-    motion = Motion(sum_of_products(model), g, mixture.group, mixture.manifold, solver, 1 << 30)
+    layout = Layout.of_group(mixture.group)
+    generator = contact_generator(sum_of_products(model), layout)
+    motion = Motion(generator, contacts_of(layout), g, mixture.manifold, solver, 1 << 30)
     return eqx.filter_jit(motion.velocity)(Point(mixture.weights, mixture.coordinates))
 
 

@@ -219,12 +219,12 @@ def contacts_of(layout: Layout) -> Contacts:
     n_labels = len(layout.maps) + 1
     bra_sites, ket_sites = np.divmod(numbers // n_labels, layout.n_free)
     return Contacts(
-        bra_sites=bra_sites.astype(np.int32),
-        ket_sites=ket_sites.astype(np.int32),
-        labels=(numbers % n_labels).astype(np.int32),
-        maps=np.asarray(layout.maps),
-        sizes=np.bincount(layout.free_sites, layout.multiplicity),
-        share=np.asarray(layout.share),
+        bra_sites=jnp.asarray(bra_sites, dtype=jnp.int32),
+        ket_sites=jnp.asarray(ket_sites, dtype=jnp.int32),
+        labels=jnp.asarray(numbers % n_labels, dtype=jnp.int32),
+        maps=jnp.asarray(layout.maps),
+        sizes=jnp.asarray(np.bincount(layout.free_sites, layout.multiplicity)),
+        share=jnp.asarray(layout.share),
         images=_images(layout, codes, bra_sites, ket_sites, complete),
         complete=complete,
     )
@@ -245,7 +245,7 @@ def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
     codes, numbers, _ = _numbered(layout)
     first = np.unique(layout.free_sites, return_index=True)[1]
     couplings = tuple(_contact_coupling(c, codes, len(numbers), layout.is_plain) for c in generator.couplings)
-    return Generator(generator.one_site[first], generator.matrices, couplings)
+    return Generator(jnp.asarray(generator.one_site[first]), jnp.asarray(generator.matrices), couplings)
 
 
 def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -272,15 +272,15 @@ def _images(
     if complete and not layout.is_plain and order * n_contacts <= _LARGEST_MATRIX:
         places = np.arange(order)[:, None] * n_contacts + codes
         matrix = np.bincount(places.ravel(), counts.ravel(), minlength=order * n_contacts)
-        return Counts(matrix.reshape(order, n_contacts), layout.n_free)
-    by_bra = _choices(codes, counts, bra_sites, order, layout.n_free)
-    by_ket = _choices(codes, counts, ket_sites, order, layout.n_free)
-    return Choices(*by_bra, *by_ket, n_contacts)
+        return Counts(jnp.asarray(matrix.reshape(order, n_contacts)), layout.n_free)
+    by_bra, bra_counts = _choices(codes, counts, bra_sites, order, layout.n_free)
+    by_ket, ket_counts = _choices(codes, counts, ket_sites, order, layout.n_free)
+    return Choices(by_bra, bra_counts, by_ket, ket_counts, n_contacts)
 
 
 def _choices(
     codes: np.ndarray, counts: np.ndarray, site_of: np.ndarray, order: int, n_free: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """The distinct contacts of every (image, free site) and their summed counts, filled up to equal number."""
     images = np.broadcast_to(np.arange(order)[:, None], codes.shape)
     key = ((images * n_free + site_of[codes]) * len(site_of) + codes).ravel()
@@ -292,7 +292,7 @@ def _choices(
     chosen = np.zeros((order * n_free, int(position.max()) + 1), dtype=np.int32)
     amount = np.zeros(chosen.shape)
     chosen[slot, position], amount[slot, position] = contact, totals
-    return chosen.reshape(order, n_free, -1), amount.reshape(order, n_free, -1)
+    return jnp.asarray(chosen.reshape(order, n_free, -1)), jnp.asarray(amount.reshape(order, n_free, -1))
 
 
 def _contact_coupling(coupling: Coupling, codes: np.ndarray, n_contacts: int, is_plain: bool) -> ContactCoupling:
@@ -313,4 +313,5 @@ def _contact_coupling(coupling: Coupling, codes: np.ndarray, n_contacts: int, is
         for n in reversed(range(q)):
             distinct, merged[:, n] = np.divmod(distinct, base)
         images, factors = distinct, merged
-    return ContactCoupling(factors.astype(np.int32), images.astype(np.int32), weights)
+    places, owners = (jnp.asarray(i, dtype=jnp.int32) for i in (factors, images))
+    return ContactCoupling(places, owners, jnp.asarray(weights, dtype=float))

@@ -265,7 +265,7 @@ def _transfer(
     p, rate = _image_overlaps(met.s, contacts.contracted(moved, met.ket) / met.s, scene)
     if generator.couplings:
         moved = jnp.einsum("mab,ajq->bmjq", generator.matrices, dressed)
-        alpha = contacts.contracted(moved, met.ket[:, None]) / met.s
+        alpha = contacts.contracted(moved, met.ket[:, None]) / met.s[None]
         alpha = _kept(alpha.reshape(-1, alpha.shape[-1]))
         for coupling in generator.couplings:
             # An explicit product over the few sites: the derivative of jnp.prod would divide by factors.
@@ -293,8 +293,8 @@ def _gram_blocks(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: _Scene
     met = _meet(v, _leading(ket.vectors, kets), scene)
     along_bra = [_leading(t, bras) for t in jnp.moveaxis(bra.tangents, 3, 0)]
     along_ket = [contacts.at_ket(_leading(t, kets)) for t in jnp.moveaxis(ket.tangents, 3, 0)]
-    w = _kept(jnp.stack([contacts.contracted(t * g, met.ket) for t in along_bra]) / met.s)
-    u = _kept(jnp.stack([contacts.contracted(v * g, t) for t in along_ket]) / met.s)
+    w = _kept(jnp.stack([contacts.contracted(t * g, met.ket) for t in along_bra]) / met.s[None])
+    u = _kept(jnp.stack([contacts.contracted(v * g, t) for t in along_ket]) / met.s[None])
     amount, _ = _image_overlaps(met.s, jnp.zeros_like(met.s), scene)
     n_pairs, order = len(bras), len(contacts.share)
     ones = jnp.ones((n_pairs, order, 1))
@@ -304,12 +304,12 @@ def _gram_blocks(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: _Scene
     block = jnp.einsum("qgx,qgy->qxy", left, right)
     meeting = contacts.images.totals(amount)
     if contacts.complete:
-        tangents = bra.tangents[bras] * scene.g[:, None], ket.tangents[kets]
+        tangents = bra.tangents[bras] * scene.g[None, None, :, None], ket.tangents[kets]
         sites = _kept(_site_blocks(*tangents, w, u, meeting, met.s, contacts))
         return block + jnp.pad(sites, ((0, 0), (1, 0), (1, 0)))
     site = jnp.stack([jnp.stack([contacts.contracted(a * g, b) for b in along_ket]) for a in along_bra])
-    site = (site / met.s - w[:, None] * u[None]) * meeting
-    p = jnp.arange(len(along_bra))
+    site = (site / met.s[None, None] - w[:, None] * u[None]) * meeting[None, None]
+    p = jnp.arange(len(along_bra), dtype=jnp.int32)
     at_row = 1 + contacts.bra_sites[:, None, None] * len(p) + p[None, :, None]
     at_column = 1 + contacts.ket_sites[:, None, None] * len(p) + p[None, None, :]
     return block.at[:, at_row, at_column].add(jnp.transpose(site, (3, 2, 0, 1)))

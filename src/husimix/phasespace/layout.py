@@ -153,7 +153,7 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     anchored = [_anchored(coupling, lengths, kinds) for coupling in generator.couplings]
     reach = np.max([np.abs(a.cells).max(axis=(0, 1)) for a in anchored], axis=0, initial=0)
     patch = np.minimum(lengths, 2 * (2 * radius + 1 + reach))
-    cells = np.indices(patch).reshape(len(patch), -1).T
+    cells = _all_cells(patch)
     n_rest = n_cells - len(cells)
     # Cells beyond the patch are one more cell, which counts n_rest times.
     n_sites = (len(cells) + (n_rest > 0)) * kinds
@@ -176,7 +176,7 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
         labels=np.zeros_like(sources),
         maps=np.zeros((0, 1, 1)),
     )
-    lattice_cells = np.indices(lengths).reshape(len(lengths), -1).T
+    lattice_cells = _all_cells(lengths)
     sites = _window_sites(lattice_cells, lengths, radius, kinds)
     near = _wrapped(lattice_cells, lengths)
     on_patch = ((-(patch // 2) <= near) & (near < patch - patch // 2)).all(axis=1)
@@ -229,8 +229,13 @@ def _wrapped(places: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return (places + (lengths - 1) // 2) % lengths - (lengths - 1) // 2
 
 
+def _all_cells(lengths: np.ndarray) -> np.ndarray:
+    """(C, dim) int, the cells in row-major order."""
+    return np.stack(np.unravel_index(np.arange(lengths.prod()), tuple(lengths)), axis=-1)
+
+
 def _cell_number(places: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    return np.ravel_multi_index(tuple(np.moveaxis(places % lengths, -1, 0)), tuple(lengths))
+    return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(places % lengths, -1, 0)), tuple(lengths)))
 
 
 def _sites_of(cells: np.ndarray, kinds: int) -> np.ndarray:

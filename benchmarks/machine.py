@@ -1,0 +1,78 @@
+"""What the benchmarks share: the line that names the machine, the clock, and what the machine can do at best.
+
+Imports neither JAX nor husimix before it has to, so that a script which starts other processes stays small.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+REPEATS = 7
+"""Runs of which the median counts."""
+
+
+def machine_line() -> str:
+    """Date, processor, system, cores that this process may use, and versions."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = f"Python {platform.python_version()}, JAX {version('jax')}, husimix {version('husimix')}"
+    return f"{date.today()}, {_processor()}, {platform.system()}, {cores} cores, {versions}."
+
+
+def median_seconds(function: Callable, *arguments, repeats: int = REPEATS) -> float:
+    """Median wall time of function(*arguments), its first call left out; waits for what JAX has begun."""
+    return float(np.median(_samples(function, arguments, repeats)))
+
+
+def blas_peak(threads: int, size: int = 1024) -> float:
+    """Operations a second of a large dgemm of the BLAS that JAX's Cholesky comes from."""
+    import scipy.linalg.blas
+    from threadpoolctl import threadpool_limits
+
+    a, b = (np.asfortranarray(np.random.default_rng(n).normal(size=(size, size))) for n in range(2))
+    with threadpool_limits(threads, user_api="blas"):
+        return 2 * size**3 / _best_seconds(scipy.linalg.blas.dgemm, 1.0, a, b)
+
+
+def xla_peak(size: int = 1024) -> float:
+    """Operations a second of a large matrix product as JAX compiles it, on all cores."""
+    import jax
+
+    a, b = (jax.random.normal(jax.random.key(n), (size, size), dtype="float64") for n in range(2))
+    return 2 * size**3 / _best_seconds(jax.jit(jax.numpy.matmul), a, b)
+
+
+def copy_bandwidth(size: int = 1 << 24) -> float:
+    """Bytes a second, read and written, of copying what no cache holds to where memory is mapped already; one core."""
+    source, target = np.ones(size), np.ones(size)
+    return 16 * size / _best_seconds(np.copyto, target, source)
+
+
+def _samples(function: Callable, arguments: tuple, repeats: int) -> list[float]:
+    import jax
+
+    jax.block_until_ready(function(*arguments))
+    samples = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(function(*arguments))
+        samples.append(time.perf_counter() - began)
+    return samples
+
+
+def _best_seconds(function: Callable, *arguments) -> float:
+    return min(_samples(function, arguments, 2 * REPEATS))
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
