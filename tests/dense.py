@@ -83,14 +83,17 @@ def tangent_tensors(mixture: Mixture):
     return jnp.concatenate([by_weight[:, :, None], by_site], axis=2).reshape(by_site.shape[0], -1).T
 
 
-def tied_tensors(mixture: Mixture, free_sites):
+def tied_tensors(mixture: Mixture, free_sites) -> np.ndarray:
     """∂R/∂θ_α when sites share vectors: the derivatives along all sites of a free site, summed."""
-    k, n, p = (*mixture.coordinates.shape[:2], mixture.manifold.n_parameters)
-    rows = np.asarray(tangent_tensors(mixture)).reshape(k, 1 + n * p, -1)
-    summed = np.zeros((k, max(free_sites) + 1, p, rows.shape[-1]))
-    for site, free in enumerate(free_sites):
-        summed[:, free] += rows[:, 1 + site * p : 1 + (site + 1) * p]
-    return np.concatenate([rows[:, :1], summed.reshape(k, -1, rows.shape[-1])], axis=1).reshape(-1, rows.shape[-1])
+    p, alone = mixture.manifold.n_parameters, SymmetryGroup.identity(mixture.n_sites)
+    blocks = []
+    for c, coordinates in zip(mixture.weights, mixture.coordinates, strict=True):
+        rows = np.asarray(tangent_tensors(Mixture(c[None], coordinates[None], mixture.manifold, alone)))
+        sites = rows[1:].reshape(mixture.n_sites, p, -1)
+        summed = np.zeros((max(free_sites) + 1, *sites.shape[1:]))
+        np.add.at(summed, np.asarray(free_sites), sites)
+        blocks += [rows[:1], summed.reshape(-1, rows.shape[1])]
+    return np.concatenate(blocks)
 
 
 def basis_products(basis: SiteBasis, n_sites: int) -> np.ndarray:

@@ -11,7 +11,8 @@ import qutip
 import dense
 import husimix as hx
 from husimix.phasespace.metric import site_metric
-from husimix.physics.basis import site_basis
+from husimix.phasespace.observables import Measurement
+from husimix.physics.basis import site_basis, spin_matrices
 from husimix.physics.lindbladian import dense_operator
 
 BASIS = site_basis(2)
@@ -33,11 +34,27 @@ def density(state):
 
 
 RING = hx.SymmetryGroup.translations(hx.Lattice.chain(3, periodic=True))
+# Rotations by 2π/3 that permute the axes, so that the map of an element is not that of its inverse.
+AXES = sum(np.array(spin_matrices(2))) / np.sqrt(3)
+CYCLE = dense.local_map(qutip.Qobj(-2j * np.pi / 3 * AXES).expm().full(), BASIS)
+QUARTER = dense.local_map(qutip.Qobj(-0.5j * np.pi * np.array(spin_matrices(3))[1]).expm().full(), site_basis(3))
+LOCAL_GROUPS = {
+    "global-flips": hx.SymmetryGroup.generated([hx.Transformation(rotation=x, n_sites=3) for x in "xz"]),
+    "moved-flips": hx.SymmetryGroup.generated([hx.Transformation([1, 2, 0], "x1z")]),
+    "turned-axes": hx.SymmetryGroup.generated(
+        [hx.Transformation([1, 2, 0]), hx.Transformation([1, 0, 2], np.stack([CYCLE, np.eye(4), CYCLE.T]))]
+    ),
+    "spin-1-turns": hx.SymmetryGroup.generated([hx.Transformation([1, 0], np.stack([QUARTER, np.eye(9)]))]),
+}
 STATES = [
     pytest.param(random_state(), id="bloch"),
     pytest.param(random_state(hx.Coherent), id="coherent"),
     pytest.param(random_state(group=RING, seed=4), id="translations"),
     pytest.param(random_state(dimension=3, n_sites=2), id="spin-1"),
+    pytest.param(random_state(group=LOCAL_GROUPS["global-flips"], seed=5), id="global-flips"),
+    pytest.param(random_state(hx.Coherent, group=LOCAL_GROUPS["moved-flips"], seed=6), id="moved-flips"),
+    pytest.param(random_state(group=LOCAL_GROUPS["turned-axes"], seed=7), id="turned-axes"),
+    pytest.param(random_state(group=LOCAL_GROUPS["spin-1-turns"], dimension=3, n_sites=2, seed=8), id="spin-1-turns"),
 ]
 
 
@@ -99,7 +116,62 @@ class TestAgainstDense:
     def test_expanded_writes_the_group_out(self, state):
         expanded = state.expanded()
         assert expanded.n_components == state.n_components * state.group.order
-        np.testing.assert_allclose(expanded.to_dense(), state.to_dense(), atol=1e-13)
+        assert expanded.group.order == 1
+        np.testing.assert_allclose(expanded.to_dense(), density(state), atol=1e-13)
+
+    def test_arrays_and_back(self, state):
+        again = hx.Mixture.from_arrays(state.to_arrays(), state.to_dict())
+        assert type(again.manifold) is type(state.manifold) and again.basis is state.basis
+        np.testing.assert_allclose(density(again), density(state), atol=1e-15)
+        for name in ("permutations", "sources", "labels", "maps", "generators"):
+            np.testing.assert_array_equal(getattr(again.group, name), getattr(state.group, name))
+
+    def test_images_are_the_average_written_out(self, state):
+        weights, vectors = state.images()
+        written = sum(c * dense.product_tensor(v) for c, v in zip(weights, vectors, strict=True))
+        averaged = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
+        np.testing.assert_allclose(written, averaged, atol=1e-13)
+        np.testing.assert_array_equal(state.images(np.array([1, 0]))[1], vectors[:, [1, 0]])
+
+    def test_every_operation_of_the_group_leaves_the_state_in_place(self, state):
+        tensor = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
+        for g in range(state.group.order):
+            operation = state.group.element(g)
+            maps = operation.rotations
+            maps = np.stack([np.eye(state.basis.size)] * state.n_sites) if maps is None else maps
+            np.testing.assert_allclose(dense.operation_matrix(operation.permutation, maps) @ tensor, tensor, atol=1e-13)
+
+
+GROUPS = [pytest.param(RING, id="translations")] + [
+    pytest.param(group, id=name) for name, group in LOCAL_GROUPS.items() if group.n_sites == 3
+]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_measurements_of_operators_with_and_without_the_symmetry_of_the_state(group):
+    """A symmetric operator needs no average over the group; any other one does."""
+    state = random_state(group=group, seed=9)
+    rho = density(state)
+    one_site = hx.sigmax(0) - 0.4 * hx.sigmay(1) + 0.7 * hx.pauli("zx", 0, 2) + hx.sigmap(2)
+    symmetric = hx.operator_sum([one_site.transformed(group.element(g)) for g in range(group.order)])
+    # Symmetric under permutations, but not under the local maps.
+    uniform = hx.operator_sum([hx.sigmaz(i) + 2.0 * hx.sigmax(i) for i in range(3)])
+    for operator in (one_site, symmetric, uniform, symmetric + 0.1 * one_site):
+        expected = np.trace(rho @ dense_operator(operator, 3))
+        assert Measurement(operator, group)(state) == pytest.approx(expected, rel=1e-10, abs=1e-13)
+        assert state.expect(operator) == pytest.approx(expected, rel=1e-10, abs=1e-13)
+    alone, other = state.one_image(), hx.sigmax(0) + hx.sigmay(1)
+    assert alone.expect(symmetric) == pytest.approx(state.expect(symmetric), rel=1e-10, abs=1e-13)
+    assert abs(alone.expect(other) - state.expect(other)) > 1e-3
+
+
+def test_husimi_function_of_a_site_is_averaged_over_rotations():
+    state = random_state(group=LOCAL_GROUPS["turned-axes"], seed=7)
+    theta, phi = np.linspace(0, np.pi, 3), np.array([0.1, 1.0, 2.0])
+    rho = qutip.Qobj(density(state), dims=[[2] * 3] * 2).ptrace(1)
+    for t, p, q in zip(theta, phi, state.husimi(1, theta, phi), strict=True):
+        ket = qutip.spin_coherent(0.5, t, p)
+        assert q == pytest.approx((ket.dag() @ rho @ ket).real, abs=1e-12)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

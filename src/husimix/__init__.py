@@ -9,6 +9,11 @@ import jax
 
 jax.config.update("jax_enable_x64", True)
 
+from husimix._compilation import keep_compiled  # noqa: E402
+
+keep_compiled()
+del keep_compiled
+
 from husimix._errors import HusimixWarning as HusimixWarning  # noqa: E402
 from husimix._version import __version__ as __version__  # noqa: E402
 from husimix.apps import exact as exact  # noqa: E402
@@ -30,6 +35,8 @@ from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
 from husimix.physics.symmetry import SymmetryGroup as SymmetryGroup  # noqa: E402
 from husimix.physics.transformation import Transformation as Transformation  # noqa: E402
+from husimix.solve.estimate import Estimate as Estimate  # noqa: E402
+from husimix.solve.estimate import estimate as estimate  # noqa: E402
 from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
 from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
 from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402

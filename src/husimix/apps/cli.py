@@ -128,8 +128,14 @@ def _plot(
 
 
 @app.command("info")
-def _info(file: Annotated[Path, typer.Argument(help="Result, NetCDF.")]) -> None:
-    """Tell what a result holds and how to repeat it."""
+def _info(
+    file: Annotated[Path, typer.Argument(help="Result, NetCDF; with --estimate a run file, TOML.")],
+    estimate: Annotated[bool, typer.Option("--estimate", help="Tell what a run file will need.")] = False,
+) -> None:
+    """Tell what a result holds and how to repeat it, or what a run file will need."""
+    if estimate:
+        typer.echo(str(runner.estimated(read_run_file(file).build())))
+        return
     data = _read(file)
     _print_summary(data)
     _print_errors(data)

@@ -27,12 +27,12 @@ from husimix.physics.models import NAMED
 from husimix.physics.operators import Operator, operator_sum, pauli
 from husimix.solve.metric_solvers import SpectralCutoff, Tikhonov
 from husimix.solve.settings import TDVP
+from husimix.solve.symmetries import SYMMETRIES
 
 __all__ = ["RunFile", "RunFileError", "Setup", "explained", "parse_run_file", "read_run_file"]
 
 _KINDS = ("chain", "rectangle", "square", "triangular", "honeycomb", "kagome", "cubic")
 _SOLVERS = {"Bosh3": diffrax.Bosh3, "Tsit5": diffrax.Tsit5, "Dopri5": diffrax.Dopri5}
-_SYMMETRIES = ("auto", "translations", "none")
 # Far beyond what any Gram matrix allows; without it a slip of the finger asks for more memory than there is.
 _MAX_CELLS = 10_000
 _MAX_SAVES = 1_000_000
@@ -148,7 +148,8 @@ class MethodSection(_AbstractSection):
     components: int | None = _whole("components = 8")
     manifold: str | None = _key("be a name in quotes", 'manifold = "bloch"')
     metric: str | float | list[float] | None = _key("be a name or finite numbers", 'metric = "husimi"')
-    symmetry: str | None = _key(f"be one of {', '.join(_SYMMETRIES)}", 'symmetry = "auto"')
+    symmetry: str | None = _key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
+    window: int | None = _whole("window = 2")
     seed: int | None = _whole("seed = 0")
     rtol: float | None = _real("rtol = 1e-3")
     atol: float | None = _real("atol = 1e-3")
@@ -171,7 +172,7 @@ class MethodSection(_AbstractSection):
         """The keyword arguments of `mesolve` that the file sets. Raises ValueError for values out of range."""
         given = self.model_dump(exclude_unset=True)
         if "symmetry" in given:
-            name = check_choice("method.symmetry", given["symmetry"], _SYMMETRIES)
+            name = check_choice("method.symmetry", given["symmetry"], SYMMETRIES)
             given["symmetry"] = None if name == "none" else name
         if "solver" in given:
             given["solver"] = _SOLVERS[check_choice("method.solver", given["solver"], _SOLVERS)]()

@@ -1,5 +1,6 @@
 """Carry out a run file: check what can be checked, compute, save, and compare with the exact twin if asked."""
 
+import inspect
 import os
 import tempfile
 import time
@@ -17,11 +18,12 @@ from husimix._errors import HusimixWarning, argument_error
 from husimix.apps import exact
 from husimix.apps.config import RunFile, Setup, explained
 from husimix.solve import dataset
+from husimix.solve.estimate import Estimate, estimate
 from husimix.solve.mesolve import mesolve
 from husimix.solve.result import Result
 from husimix.solve.stepping import Status
 
-__all__ = ["Deviation", "Outcome", "check_writable", "errors", "run", "solve"]
+__all__ = ["Deviation", "Outcome", "check_writable", "errors", "estimated", "run", "solve"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,23 @@ def run(
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(path, result, data, f"The exact twin failed. {reason}")
     return Outcome(path, result, data)
+
+
+def estimated(setup: Setup) -> Estimate:
+    """What the variational part of a run will need, without running it.
+
+    Args:
+        setup: from `RunFile.build`.
+
+    Returns:
+        The estimate.
+
+    Raises:
+        RunFileError: for settings that `estimate` refuses.
+    """
+    names = inspect.signature(estimate).parameters.keys()
+    with explained(setup.name):
+        return estimate(setup.model, setup.state, **{k: v for k, v in setup.arguments.items() if k in names})
 
 
 def solve(setup: Setup, progress: bool = True) -> Result:

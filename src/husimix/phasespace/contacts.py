@@ -6,6 +6,8 @@ repeat from one group element to the next, so factors are computed once for each
 a row of a table that says which contacts it is made of, how often. The tables are built once for a run, in NumPy.
 """
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,45 @@ from husimix.phasespace import pair
 from husimix.phasespace.layout import Layout
 from husimix.physics.products import Coupling, SumOfProducts
 
-__all__ = ["Choices", "ContactCoupling", "Contacts", "Counts", "Generator", "contact_generator", "contacts_of"]
+__all__ = [
+    "Choices",
+    "ContactCoupling",
+    "Contacts",
+    "Counts",
+    "Generator",
+    "TableSizes",
+    "contact_generator",
+    "contacts_of",
+    "table_sizes",
+]
+
+
+class TableSizes(NamedTuple):
+    """How large the tables of a layout are; what memory and time are counted from.
+
+    Attributes:
+        contacts: E.
+        images: G.
+        free_sites: F.
+        image_entries: numbers that tell which contacts the images are made of.
+        products: factors in all products of all images.
+        letters: m, the one-site maps that couplings are made of.
+    """
+
+    contacts: int
+    images: int
+    free_sites: int
+    image_entries: int
+    products: int
+    letters: int
+
+
+def table_sizes(layout: Layout, generator: SumOfProducts) -> TableSizes:
+    """Upper bounds of the sizes that `contacts_of` and `contact_generator` will find, before anything is built."""
+    order, n_sites = layout.sources.shape
+    contacts = min(order * n_sites, layout.n_free**2 * (len(layout.maps) + 1))
+    products = order * sum(c.sites.size for c in generator.couplings)
+    return TableSizes(contacts, order, layout.n_free, 3 * order * n_sites, products, len(generator.matrices))
 
 
 # Numbers of the largest matrix of images × contacts: 64 MiB.
@@ -56,6 +96,13 @@ class Contacts(eqx.Module):
     def n_free(self) -> int:
         """F, the number of free sites of a component."""
         return self.sizes.shape[0]
+
+    def table_sizes(self, generator: "Generator | None") -> TableSizes:
+        """The sizes of the tables, with those of a generator or without."""
+        couplings, letters = (generator.couplings, len(generator.matrices)) if generator else ((), 0)
+        products = sum(c.factors.size for c in couplings)
+        order = len(self.share)
+        return TableSizes(self.n_contacts, order, self.n_free, self.images.size, products, letters)
 
     def contracted(
         self, bra: Float[Array, "operator *more site pair"], ket: Float[Array, "operator *more contact pair"]

@@ -18,9 +18,19 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.phasespace import pair
-from husimix.phasespace.contacts import Contacts, Generator
+from husimix.phasespace.contacts import Contacts, Generator, TableSizes
 
-__all__ = ["Frame", "force", "gram_and_force", "gram_matrix", "log_norm", "overlaps", "parameter_count", "transfers"]
+__all__ = [
+    "Frame",
+    "force",
+    "gram_and_force",
+    "gram_matrix",
+    "log_norm",
+    "overlaps",
+    "pair_numbers",
+    "parameter_count",
+    "transfers",
+]
 
 DEFAULT_MEMORY_LIMIT = 1 << 30
 
@@ -89,7 +99,9 @@ def overlaps(
         return jnp.sum(_image_overlaps(met.s, jnp.zeros_like(met.s), scene)[0], axis=0)
 
     pairs = _all_pairs(len(bra), len(ket))
-    return _over_tiles(tile, pairs, _table_numbers(contacts, bra.shape[-1]), memory_limit).reshape(len(bra), -1)
+    return _over_tiles(tile, pairs, _table_numbers(contacts.table_sizes(None), bra.shape[-1]), memory_limit).reshape(
+        len(bra), -1
+    )
 
 
 def transfers(
@@ -107,7 +119,7 @@ def transfers(
     def tile(bras: Array, kets: Array) -> Array:
         return _transfer(_leading(bra, bras), _leading(ket, kets), scene, generator)
 
-    numbers = _table_numbers(contacts, bra.shape[-1]) + _transfer_numbers(contacts, generator)
+    numbers = _transfer_numbers(contacts.table_sizes(generator), bra.shape[-1])
     return _over_tiles(tile, _all_pairs(len(bra), len(ket)), numbers, memory_limit).reshape(len(bra), -1)
 
 
@@ -131,9 +143,8 @@ def force(
         return _transfer_and_gradient(bra, ket, bras, kets, scene, generator)
 
     pairs = _all_pairs(len(bra.weights), len(ket.weights))
-    return _assemble_force(
-        bra, ket, pairs, _over_tiles(tile, pairs, _force_numbers(bra, scene, generator), memory_limit)
-    )
+    numbers = 3 * _transfer_numbers(contacts.table_sizes(generator), bra.vectors.shape[-1])
+    return _assemble_force(bra, ket, pairs, _over_tiles(tile, pairs, numbers, memory_limit))
 
 
 def gram_matrix(
@@ -155,7 +166,7 @@ def gram_matrix(
         return _gram_blocks(bra, ket, bras, kets, scene)
 
     pairs = _all_pairs(len(bra.weights), len(ket.weights))
-    blocks = _over_tiles(tile, pairs, _gram_numbers(bra, contacts), memory_limit)
+    blocks = _over_tiles(tile, pairs, pair_numbers(contacts.table_sizes(None), *bra.tangents.shape[2:]), memory_limit)
     left, right = _scales(bra), _scales(ket)
     blocks = blocks * left[pairs.bra, :, None] * right[pairs.ket, None, :]
     full = blocks.reshape(len(left), len(right), *blocks.shape[1:])
@@ -183,8 +194,8 @@ def gram_and_force(
 
     n_components = len(frame.weights)
     upper, lower = (_Pairs(*(i.astype(np.int32) for i in f(n_components))) for f in (np.triu_indices, _below))
-    numbers = _force_numbers(frame, scene, generator)
-    blocks, parts = _over_tiles(upper_tile, upper, numbers + _gram_numbers(frame, contacts), memory_limit)
+    numbers = pair_numbers(contacts.table_sizes(generator), *frame.tangents.shape[2:])
+    blocks, parts = _over_tiles(upper_tile, upper, numbers, memory_limit)
     if len(lower.bra):
         rest = _over_tiles(lower_tile, lower, numbers, memory_limit)
         parts = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), parts, rest)
@@ -372,25 +383,20 @@ def _assemble_force(bra: Frame, ket: Frame, pairs: _Pairs, parts: tuple[Array, A
     return (jnp.concatenate([values[:, None], along], axis=1) * _scales(bra)).reshape(-1)
 
 
-def _table_numbers(contacts: Contacts, size: int) -> int:
-    return contacts.n_contacts * (size + 5) + contacts.images.size
+def _table_numbers(sizes: TableSizes, size: int) -> int:
+    return sizes.contacts * (size + 5) + 3 * sizes.image_entries
 
 
-def _transfer_numbers(contacts: Contacts, generator: Generator) -> int:
-    products = sum(c.factors.size for c in generator.couplings)
-    return contacts.n_contacts * 2 * (len(generator.matrices) + 2) + products
+def _transfer_numbers(sizes: TableSizes, size: int) -> int:
+    return _table_numbers(sizes, size) + sizes.contacts * 2 * (sizes.letters + 2) + sizes.products
 
 
-def _force_numbers(frame: Frame, scene: _Scene, generator: Generator) -> int:
-    contacts = scene.contacts
-    return 3 * (_table_numbers(contacts, frame.vectors.shape[-1]) + _transfer_numbers(contacts, generator))
-
-
-def _gram_numbers(bra: Frame, contacts: Contacts) -> int:
-    p, size = bra.tangents.shape[-1], bra.vectors.shape[-1]
-    tables = contacts.n_contacts * (p * size + 2 * p + p * p)
-    images = 2 * p * len(contacts.share) * contacts.n_free + 2 * len(contacts.share) * bra.n_parameters
-    return _table_numbers(contacts, size) + tables + images + 3 * bra.n_parameters**2
+def pair_numbers(sizes: TableSizes, size: int, p: int) -> int:
+    """How many floats one pair of components costs in `gram_and_force`, for D = size and p parameters a site."""
+    q = 1 + sizes.free_sites * p
+    tables = sizes.contacts * (p * size + 2 * p + p * p)
+    rows = 4 * p * sizes.images * sizes.free_sites + 2 * sizes.images * q
+    return 3 * _transfer_numbers(sizes, size) + _table_numbers(sizes, size) + tables + rows + 3 * q**2
 
 
 def parameter_count(n_components: int, n_free: int, n_parameters: int) -> int:

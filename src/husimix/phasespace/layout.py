@@ -92,13 +92,15 @@ class Window(NamedTuple):
         layout: on a patch that is just large enough, and one site for each kind of site in the rest.
         generator: 𝓛 on the layout's sites.
         lattice_sites: (N,) int, the free site whose vector each site of the whole lattice carries.
-        patch_sites: (N,) int, the layout's site that each lattice site around cell 0 is; -1 beyond the patch.
+        first_sites: (m,) int, the lattice site around cell 0 that each site of the patch is.
+        patch_sites: (N,) int, the patch's site that each lattice site becomes when the patch is repeated.
         background: (B,) int, the free sites outside the window, one for each kind of site.
     """
 
     layout: Layout
     generator: SumOfProducts
     lattice_sites: np.ndarray
+    first_sites: np.ndarray
     patch_sites: np.ndarray
     background: np.ndarray
 
@@ -112,18 +114,16 @@ class Window(NamedTuple):
             (H', n) int, those that leave the window in its place and the generator on the patch as it is; they
             are a group again.
         """
-        n_sites = len(self.layout.free_sites)
-        here = np.flatnonzero(self.patch_sites >= 0)
         kept = []
         for element in point:
-            moved = np.arange(n_sites)
-            moved[self.patch_sites[here]] = self.patch_sites[element[here]]
+            moved = np.arange(len(self.layout.free_sites))
+            moved[: len(self.first_sites)] = self.patch_sites[element[self.first_sites]]
             if self._is_symmetry(moved):
                 kept.append(moved)
         return np.array(kept)
 
     def _is_symmetry(self, moved: np.ndarray) -> bool:
-        if moved.min() < 0 or len(np.unique(moved)) < len(moved):
+        if len(np.unique(moved)) < len(moved):
             return False
         outside = np.isin(self.layout.free_sites, self.background)
         if (outside[moved] != outside).any():
@@ -181,10 +181,12 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     near = _wrapped(lattice_cells, lengths)
     on_patch = ((-(patch // 2) <= near) & (near < patch - patch // 2)).all(axis=1)
     patch_sites = _sites_of(_cell_number(near, patch), kinds)
-    patch_sites[~np.repeat(on_patch, kinds)] = -1
+    first_sites = np.zeros(len(cells) * kinds, dtype=int)
+    here = np.flatnonzero(np.repeat(on_patch, kinds))
+    first_sites[patch_sites[here]] = here
     background = np.arange(_n_window_cells(lengths, radius) * kinds, layout.n_free)
     moved = SumOfProducts(one_site, generator.matrices, couplings)
-    return Window(layout, moved, sites, patch_sites, background)
+    return Window(layout, moved, sites, first_sites, patch_sites, background)
 
 
 class _Anchored(NamedTuple):
@@ -270,7 +272,7 @@ def _same_products(first: Coupling, second: Coupling) -> bool:
 
 
 def _image_key(sources: np.ndarray, labels: np.ndarray) -> bytes:
-    return sources.tobytes() + labels.tobytes()
+    return sources.astype(np.int32).tobytes() + labels.astype(np.int32).tobytes()
 
 
 def _joined(relations: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from husimix._errors import HusimixWarning, argument_error, check_integer
 from husimix.phasespace.contacts import contact_generator, contacts_of
-from husimix.phasespace.kernels import parameter_count
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.metric import site_metric
 from husimix.phasespace.mixture import Mixture
@@ -22,6 +21,7 @@ from husimix.phasespace.observables import Measurement, check_operator
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
 from husimix.solve.arrangement import arrange
+from husimix.solve.estimate import estimated
 from husimix.solve.preparation import with_components
 from husimix.solve.progress import ProgressMeter
 from husimix.solve.recording import Recorder
@@ -99,7 +99,7 @@ def mesolve(
     count = max(_DEFAULT_COMPONENTS, on_manifold.n_components) if components is None else int(components)
     free, space = arrangement.free_coordinates(on_manifold), on_manifold.manifold
     start = with_components(on_manifold.weights, free, space, count, settled.spread, seed, arrangement.background)
-    kernel_bytes = _check_memory(count, free.shape[1], space, settled.memory_limit)
+    kernel_bytes = estimated(arrangement, count, space, settled.memory_limit).kernel_bytes()
     contacts = contacts_of(arrangement.layout)
     generator = contact_generator(arrangement.generator, arrangement.layout)
     motion = Motion(generator, contacts, jnp.asarray(g), space, settled.metric_solver, kernel_bytes)
@@ -181,23 +181,6 @@ def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
         where = int(np.argmax(steps <= 0))
         raise argument_error("tsave", "be increasing", f"{times[where]:g} followed by {times[where + 1]:g}")
     return times.astype(float)
-
-
-def _check_memory(count: int, n_free: int, manifold: AbstractManifold, limit_gib: float) -> int:
-    """The bytes left for chunks of pairs; refuses a Gram matrix that does not fit."""
-    limit = int(limit_gib * 2**30)
-    n_parameters = parameter_count(count, n_free, manifold.n_parameters)
-    # The Gram matrix, its blocks while they are assembled, the damped copy and its factor.
-    needed = 4 * 8 * n_parameters**2
-    if needed > 0.75 * limit:
-        raise argument_error(
-            "components",
-            f"fit into memory_limit = {limit_gib:g} GiB",
-            f"{count} components of {n_free} free sites: {n_parameters} parameters, {needed / 2**30:.1f} GiB for "
-            "the Gram matrix",
-            "Use fewer components, or raise TDVP(memory_limit=...) if the machine has more.",
-        )
-    return limit - needed
 
 
 def _as_arrays(motion: Motion) -> Motion:

@@ -1,0 +1,166 @@
+"""Contacts: their tables against loops over images and sites."""
+
+import itertools
+from collections import defaultdict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import husimix as hx
+from husimix.phasespace import contacts as contacts_module
+from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
+from husimix.phasespace.layout import Layout, tied, windowed
+from husimix.physics.point_group import point_group
+from husimix.physics.products import sum_of_products
+
+CHAIN = hx.Lattice.chain(5, periodic=True)
+MODEL = hx.models.dissipative_xyz(CHAIN)
+
+
+def with_flips(lattice):
+    moves = [hx.Transformation(p) for p in lattice.translations()]
+    return hx.SymmetryGroup.generated([*moves, hx.Transformation(rotation="z", n_sites=lattice.n_sites)])
+
+
+PLAIN = Layout.of_group(hx.SymmetryGroup.translations(CHAIN))
+FLIPS = Layout.of_group(with_flips(CHAIN))
+SINGLE = Layout.of_group(hx.SymmetryGroup.identity(5))
+TIED = tied(FLIPS, point_group(CHAIN))
+LONG = hx.Lattice.chain(12, periodic=True)
+WINDOW = windowed(sum_of_products(hx.models.dissipative_xyz(LONG)), LONG.shape, 1)
+# Layout, generator, the form of the images, whether all contacts occur.
+CASES = {
+    "translations": (PLAIN, MODEL, Choices, True),
+    "flips": (FLIPS, MODEL, Choices, True),
+    "no-group": (SINGLE, MODEL, Choices, False),
+    "tied": (TIED, MODEL, Counts, True),
+    "window": (WINDOW.layout, None, None, None),
+}
+
+
+def built(name):
+    layout, model, form, complete = CASES[name]
+    contacts = contacts_of(layout)
+    if form is not None:
+        assert isinstance(contacts.images, form) and contacts.complete is complete
+    generator = WINDOW.generator if model is None else sum_of_products(model)
+    return layout, contacts, generator
+
+
+def met(layout, contacts):
+    """The contact of each site under each image, from the attributes of the contacts alone."""
+    triples = zip(*(np.asarray(x).tolist() for x in (contacts.bra_sites, contacts.ket_sites, contacts.labels)))
+    number = {triple: e for e, triple in enumerate(triples)}
+    assert len(number) == contacts.n_contacts
+    free = layout.free_sites
+    return np.array(
+        [
+            [number[int(free[i]), int(free[s]), int(m)] for i, (s, m) in enumerate(zip(*image, strict=True))]
+            for image in zip(layout.sources, layout.labels, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sums_over_images_are_loops_over_sites(name):
+    layout, contacts, _ = built(name)
+    codes, images = met(layout, contacts), contacts.images
+    rng = np.random.default_rng(0)
+    order, n_contacts, n_free = len(layout.share), contacts.n_contacts, layout.n_free
+    table = rng.normal(size=(n_contacts, 2, 3))
+    by_image = [sum(m * table[e] for e, m in zip(row, layout.multiplicity, strict=True)) for row in codes]
+    np.testing.assert_allclose(images.sums(jnp.asarray(table)), by_image, rtol=1e-12, atol=1e-12)
+    amounts, totals = rng.normal(size=(order, 3)), np.zeros((n_contacts, 3))
+    several, rows, columns = rng.normal(size=(2, n_contacts, 3)), *np.zeros((2, 3, order, n_free, 2))
+    for g, i in itertools.product(range(order), range(len(layout.free_sites))):
+        e, m = codes[g, i], layout.multiplicity[i]
+        totals[e] += m * amounts[g]
+        rows[:, g, layout.free_sites[i]] += m * several[:, e].T
+        columns[:, g, layout.free_sites[layout.sources[g, i]]] += m * several[:, e].T
+    np.testing.assert_allclose(images.totals(jnp.asarray(amounts)), totals, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(images.rows(jnp.asarray(several)), rows, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(images.columns(jnp.asarray(several)), columns, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(contacts.sizes, np.bincount(layout.free_sites, layout.multiplicity))
+    np.testing.assert_allclose(contacts.share.sum(), 1.0)
+
+
+def test_both_forms_of_images_give_equal_sums(monkeypatch):
+    counts = contacts_of(TIED)
+    monkeypatch.setattr(contacts_module, "_LARGEST_MATRIX", 0)
+    lists = contacts_of(TIED)
+    assert isinstance(counts.images, Counts) and isinstance(lists.images, Choices)
+    keys = jax.random.split(jax.random.key(1), 3)
+    e, g = counts.n_contacts, len(TIED.share)
+    for method, shape, key in zip(("sums", "totals", "rows"), ((e, 2, 3), (g, 3), (2, e, 3)), keys, strict=True):
+        table = jax.random.normal(key, shape)
+        for name in (method, "columns") if method == "rows" else (method,):
+            first, second = (getattr(c.images, name)(table) for c in (counts, lists))
+            np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vectors_at_contacts(name):
+    layout, contacts, _ = built(name)
+    size = layout.maps.shape[-1] if len(layout.maps) else 4
+    bra, ket = (jax.random.normal(k, (size, layout.n_free, 3)) for k in jax.random.split(jax.random.key(2)))
+    maps = np.concatenate([np.eye(size)[None], layout.maps]) if len(layout.maps) else np.eye(size)[None]
+    where = [np.asarray(x) for x in (contacts.bra_sites, contacts.ket_sites, contacts.labels)]
+    images = np.stack([maps[m] @ ket[:, j] for _, j, m in zip(*where, strict=True)], axis=1)
+    np.testing.assert_allclose(contacts.at_ket(ket), images, rtol=1e-14, atol=1e-14)
+    expected = np.stack([np.einsum("aq,aq->q", bra[:, i], images[:, e]) for e, i in enumerate(where[0])])
+    np.testing.assert_allclose(contacts.contracted(bra, jnp.asarray(images)), expected, rtol=1e-12, atol=1e-12)
+    # Several bras meet the same kets at once.
+    several = jax.random.normal(jax.random.key(3), (size, 2, layout.n_free, 3))
+    expected = np.stack([contacts.contracted(several[:, m], jnp.asarray(images)) for m in range(2)])
+    actual = contacts.contracted(several, jnp.asarray(images)[:, None])
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("more", [(), (2,)], ids=["one-bra", "several-bras"])
+def test_the_rule_for_the_gradient_of_contractions_is_that_of_the_plain_formula(more):
+    k1, k2, k3 = jax.random.split(jax.random.key(4), 3)
+    bra = jax.random.normal(k1, (4, *more, 3, 1, 5))
+    ket = jax.random.normal(k2, (4, *(1 for _ in more), 3, 6, 5))
+    cotangent = jax.random.normal(k3, (*more, 3, 6, 5))
+
+    def plain(bra):
+        return jnp.sum(cotangent * jnp.sum(bra * ket, axis=0))
+
+    def ruled(bra):
+        return jnp.sum(cotangent * contacts_module._outer_contraction(bra, ket))
+
+    np.testing.assert_allclose(ruled(bra), plain(bra), rtol=1e-12)
+    actual, expected = jax.grad(ruled)(bra), jax.grad(plain)(bra)
+    assert actual.shape == bra.shape
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_merged_products_sum_to_the_same_rate(name):
+    """Σ_t w_t Π α of every image, from the merged products and from a loop over all of them."""
+    layout, contacts, generator = built(name)
+    codes, merged = met(layout, contacts), contact_generator(generator, layout)
+    order = len(layout.share)
+    alpha = np.random.default_rng(5).normal(size=(len(generator.matrices), contacts.n_contacts))
+    assert len(merged.couplings) == len(generator.couplings) > 0
+    for coupling, mine in zip(generator.couplings, merged.couplings, strict=True):
+        expected, weight = np.zeros(order), np.zeros(order)
+        for g in range(order):
+            for letters, sites, w in zip(coupling.letters, coupling.sites, coupling.weights, strict=True):
+                expected[g] += w * np.prod(alpha[letters, codes[g, sites]])
+                weight[g] += w
+        images, factors = np.asarray(mine.images), np.asarray(mine.factors)
+        products = np.asarray(mine.weights) * alpha.ravel()[factors].prod(axis=1)
+        np.testing.assert_allclose(np.bincount(images, products, order), expected, rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(np.bincount(images, mine.weights, order), weight, rtol=1e-11, atol=1e-12)
+        assert (np.diff(images) >= 0).all()
+        distinct = defaultdict(int)
+        for g, row in zip(images.tolist(), np.sort(factors, axis=1).tolist(), strict=True):
+            distinct[g, *row] += 1
+        assert max(distinct.values()) == 1
+        n_written = order * len(coupling.weights)
+        assert len(images) == n_written if layout.is_plain else len(images) < n_written
+    first = np.unique(layout.free_sites, return_index=True)[1]
+    np.testing.assert_array_equal(merged.one_site, generator.one_site[first])
