@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 import husimix as hx
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
-from husimix.phasespace.kernels import Frame, parameter_count
+from husimix.phasespace.kernels import Frame
 from husimix.phasespace.metric import site_metric
+from husimix.phasespace.sizes import parameter_count
 from husimix.solve.arrangement import arrange
 from husimix.solve.metric_solvers import AbstractMetricSolver
 from husimix.solve.symmetries import Symmetry

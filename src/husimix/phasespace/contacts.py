@@ -6,8 +6,6 @@ repeat from one group element to the next, so factors are computed once for each
 a row of a table that says which contacts it is made of, how often. The tables are built once for a run, in NumPy.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from husimix.phasespace import pair
 from husimix.phasespace.layout import Layout
+from husimix.phasespace.sizes import TableSizes
 from husimix.physics.products import Coupling, SumOfProducts
 
 __all__ = [
@@ -24,39 +23,9 @@ __all__ = [
     "Contacts",
     "Counts",
     "Generator",
-    "TableSizes",
     "contact_generator",
     "contacts_of",
-    "table_sizes",
 ]
-
-
-class TableSizes(NamedTuple):
-    """How large the tables of a layout are; what memory and time are counted from.
-
-    Attributes:
-        contacts: E.
-        images: G.
-        free_sites: F.
-        image_entries: numbers that tell which contacts the images are made of.
-        products: factors in all products of all images.
-        letters: m, the one-site maps that couplings are made of.
-    """
-
-    contacts: int
-    images: int
-    free_sites: int
-    image_entries: int
-    products: int
-    letters: int
-
-
-def table_sizes(layout: Layout, generator: SumOfProducts) -> TableSizes:
-    """Upper bounds of the sizes that `contacts_of` and `contact_generator` will find, before anything is built."""
-    order, n_sites = layout.sources.shape
-    contacts = min(order * n_sites, layout.n_free**2 * (len(layout.maps) + 1))
-    products = order * sum(c.sites.size for c in generator.couplings)
-    return TableSizes(contacts, order, layout.n_free, 3 * order * n_sites, products, len(generator.matrices))
 
 
 # Numbers of the largest matrix of images × contacts: 64 MiB.

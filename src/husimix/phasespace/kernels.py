@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.phasespace import pair
-from husimix.phasespace.contacts import Contacts, Generator, TableSizes
+from husimix.phasespace.contacts import Contacts, Generator
+from husimix.phasespace.sizes import pair_numbers, table_numbers, transfer_numbers
 
 __all__ = [
     "Frame",
@@ -27,8 +28,6 @@ __all__ = [
     "gram_matrix",
     "log_norm",
     "overlaps",
-    "pair_numbers",
-    "parameter_count",
     "transfers",
 ]
 
@@ -99,7 +98,7 @@ def overlaps(
         return jnp.sum(_image_overlaps(met.s, jnp.zeros_like(met.s), scene)[0], axis=0)
 
     pairs = _all_pairs(len(bra), len(ket))
-    return _over_tiles(tile, pairs, _table_numbers(contacts.table_sizes(None), bra.shape[-1]), memory_limit).reshape(
+    return _over_tiles(tile, pairs, table_numbers(contacts.table_sizes(None), bra.shape[-1]), memory_limit).reshape(
         len(bra), -1
     )
 
@@ -119,7 +118,7 @@ def transfers(
     def tile(bras: Array, kets: Array) -> Array:
         return _transfer(_leading(bra, bras), _leading(ket, kets), scene, generator)
 
-    numbers = _transfer_numbers(contacts.table_sizes(generator), bra.shape[-1])
+    numbers = transfer_numbers(contacts.table_sizes(generator), bra.shape[-1])
     return _over_tiles(tile, _all_pairs(len(bra), len(ket)), numbers, memory_limit).reshape(len(bra), -1)
 
 
@@ -143,7 +142,7 @@ def force(
         return _transfer_and_gradient(bra, ket, bras, kets, scene, generator)
 
     pairs = _all_pairs(len(bra.weights), len(ket.weights))
-    numbers = 3 * _transfer_numbers(contacts.table_sizes(generator), bra.vectors.shape[-1])
+    numbers = 3 * transfer_numbers(contacts.table_sizes(generator), bra.vectors.shape[-1])
     return _assemble_force(bra, ket, pairs, _over_tiles(tile, pairs, numbers, memory_limit))
 
 
@@ -381,24 +380,3 @@ def _assemble_force(bra: Frame, ket: Frame, pairs: _Pairs, parts: tuple[Array, A
     values, gradients = (summed(part) for part in parts)
     along = jnp.einsum("kia,kiap->kip", gradients, bra.tangents).reshape(len(bra.weights), -1)
     return (jnp.concatenate([values[:, None], along], axis=1) * _scales(bra)).reshape(-1)
-
-
-def _table_numbers(sizes: TableSizes, size: int) -> int:
-    return sizes.contacts * (size + 5) + 3 * sizes.image_entries
-
-
-def _transfer_numbers(sizes: TableSizes, size: int) -> int:
-    return _table_numbers(sizes, size) + sizes.contacts * 2 * (sizes.letters + 2) + sizes.products
-
-
-def pair_numbers(sizes: TableSizes, size: int, p: int) -> int:
-    """How many floats one pair of components costs in `gram_and_force`, for D = size and p parameters a site."""
-    q = 1 + sizes.free_sites * p
-    tables = sizes.contacts * (p * size + 2 * p + p * p)
-    rows = 4 * p * sizes.images * sizes.free_sites + 2 * sizes.images * q
-    return 3 * _transfer_numbers(sizes, size) + _table_numbers(sizes, size) + tables + rows + 3 * q**2
-
-
-def parameter_count(n_components: int, n_free: int, n_parameters: int) -> int:
-    """P = K (1 + F p), the rows of the Gram matrix."""
-    return n_components * (1 + n_free * n_parameters)

@@ -3,10 +3,9 @@
 import dataclasses
 
 from husimix._errors import argument_error, check_integer
-from husimix.phasespace.contacts import TableSizes, table_sizes
-from husimix.phasespace.kernels import pair_numbers, parameter_count
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.mixture import Mixture, product_state
+from husimix.phasespace.sizes import TableSizes, pair_numbers, parameter_count, table_sizes
 from husimix.physics.lindbladian import Lindbladian
 from husimix.solve.arrangement import Arrangement, arrange
 from husimix.solve.settings import TDVP
