@@ -13,8 +13,9 @@ import husimix as hx
 from husimix import apps
 from husimix.apps import cli, exact, runner
 from husimix.apps.config import parse_run_file
-from husimix.solve import dataset, mesolve
+from husimix.solve import dataset
 from husimix.solve.progress import ProgressMeter
+from husimix.solve.recording import Recorder
 
 # Without coupling a product state stays one, so that even two components are exact. `sp` is not Hermitian.
 FREE = """\
@@ -369,7 +370,7 @@ def test_run_interrupted_before_its_first_save(run_file, monkeypatch):
     def interrupt(self, *arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mesolve._Recorder, "__call__", interrupt)
+    monkeypatch.setattr(Recorder, "__call__", interrupt)
     output = run_file.with_suffix(".nc")
     outcome = husimix("run", run_file, "-o", output, "--quiet", "--plot", run_file.with_suffix(".png"))
     assert outcome.exit_code == 1

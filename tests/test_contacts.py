@@ -39,6 +39,8 @@ CASES = {
     "window": (WINDOW.layout, None, None, None),
 }
 
+ALL_SUMS = jax.jit(lambda i, x, y, z: (i.sums(x), i.totals(y), i.rows(z), i.columns(z)))
+
 
 def built(name):
     layout, model, form, complete = CASES[name]
@@ -51,8 +53,8 @@ def built(name):
 
 def met(layout, contacts):
     """The contact of each site under each image, from the attributes of the contacts alone."""
-    triples = zip(*(np.asarray(x).tolist() for x in (contacts.bra_sites, contacts.ket_sites, contacts.labels)))
-    number = {triple: e for e, triple in enumerate(triples)}
+    triples = np.stack([contacts.bra_sites, contacts.ket_sites, contacts.labels], axis=1).tolist()
+    number = {tuple(triple): e for e, triple in enumerate(triples)}
     assert len(number) == contacts.n_contacts
     free = layout.free_sites
     return np.array(
@@ -69,19 +71,20 @@ def test_sums_over_images_are_loops_over_sites(name):
     codes, images = met(layout, contacts), contacts.images
     rng = np.random.default_rng(0)
     order, n_contacts, n_free = len(layout.share), contacts.n_contacts, layout.n_free
-    table = rng.normal(size=(n_contacts, 2, 3))
+    table, amounts = rng.normal(size=(n_contacts, 2, 3)), rng.normal(size=(order, 3))
+    several = rng.normal(size=(2, n_contacts, 3))
     by_image = [sum(m * table[e] for e, m in zip(row, layout.multiplicity, strict=True)) for row in codes]
-    np.testing.assert_allclose(images.sums(jnp.asarray(table)), by_image, rtol=1e-12, atol=1e-12)
-    amounts, totals = rng.normal(size=(order, 3)), np.zeros((n_contacts, 3))
-    several, rows, columns = rng.normal(size=(2, n_contacts, 3)), *np.zeros((2, 3, order, n_free, 2))
+    actual = ALL_SUMS(images, table, amounts, several)
+    np.testing.assert_allclose(actual[0], by_image, rtol=1e-12, atol=1e-12)
+    totals, (rows, columns) = np.zeros((n_contacts, 3)), np.zeros((2, 3, order, n_free, 2))
     for g, i in itertools.product(range(order), range(len(layout.free_sites))):
         e, m = codes[g, i], layout.multiplicity[i]
         totals[e] += m * amounts[g]
         rows[:, g, layout.free_sites[i]] += m * several[:, e].T
         columns[:, g, layout.free_sites[layout.sources[g, i]]] += m * several[:, e].T
-    np.testing.assert_allclose(images.totals(jnp.asarray(amounts)), totals, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(images.rows(jnp.asarray(several)), rows, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(images.columns(jnp.asarray(several)), columns, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(actual[1], totals, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(actual[2], rows, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(actual[3], columns, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(contacts.sizes, np.bincount(layout.free_sites, layout.multiplicity))
     np.testing.assert_allclose(contacts.share.sum(), 1.0)
 
@@ -91,39 +94,40 @@ def test_both_forms_of_images_give_equal_sums(monkeypatch):
     monkeypatch.setattr(contacts_module, "_LARGEST_MATRIX", 0)
     lists = contacts_of(TIED)
     assert isinstance(counts.images, Counts) and isinstance(lists.images, Choices)
-    keys = jax.random.split(jax.random.key(1), 3)
-    e, g = counts.n_contacts, len(TIED.share)
-    for method, shape, key in zip(("sums", "totals", "rows"), ((e, 2, 3), (g, 3), (2, e, 3)), keys, strict=True):
-        table = jax.random.normal(key, shape)
-        for name in (method, "columns") if method == "rows" else (method,):
-            first, second = (getattr(c.images, name)(table) for c in (counts, lists))
-            np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-12)
+    rng = np.random.default_rng(1)
+    shapes = (counts.n_contacts, 2, 3), (len(TIED.share), 3), (2, counts.n_contacts, 3)
+    tables = [rng.normal(size=shape) for shape in shapes]
+
+    for first, second in zip(*(ALL_SUMS(c.images, *tables) for c in (counts, lists)), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_vectors_at_contacts(name):
     layout, contacts, _ = built(name)
     size = layout.maps.shape[-1] if len(layout.maps) else 4
-    bra, ket = (jax.random.normal(k, (size, layout.n_free, 3)) for k in jax.random.split(jax.random.key(2)))
+    rng = np.random.default_rng(2)
+    bra, ket = (rng.normal(size=(size, *more, layout.n_free, 3)) for more in ((2,), ()))
     maps = np.concatenate([np.eye(size)[None], layout.maps]) if len(layout.maps) else np.eye(size)[None]
     where = [np.asarray(x) for x in (contacts.bra_sites, contacts.ket_sites, contacts.labels)]
     images = np.stack([maps[m] @ ket[:, j] for _, j, m in zip(*where, strict=True)], axis=1)
-    np.testing.assert_allclose(contacts.at_ket(ket), images, rtol=1e-14, atol=1e-14)
-    expected = np.stack([np.einsum("aq,aq->q", bra[:, i], images[:, e]) for e, i in enumerate(where[0])])
-    np.testing.assert_allclose(contacts.contracted(bra, jnp.asarray(images)), expected, rtol=1e-12, atol=1e-12)
-    # Several bras meet the same kets at once.
-    several = jax.random.normal(jax.random.key(3), (size, 2, layout.n_free, 3))
-    expected = np.stack([contacts.contracted(several[:, m], jnp.asarray(images)) for m in range(2)])
-    actual = contacts.contracted(several, jnp.asarray(images)[:, None])
-    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
+    expected = np.einsum("ameq,aeq->meq", bra[:, :, where[0]], images)
+
+    @jax.jit
+    def actual(contacts, bra, ket):
+        images = contacts.at_ket(ket)
+        # Several bras meet the same kets at once, or one does.
+        return images, contacts.contracted(bra, images[:, None]), contacts.contracted(bra[:, 0], images)
+
+    for value, truth in zip(actual(contacts, bra, ket), (images, expected, expected[0]), strict=True):
+        np.testing.assert_allclose(value, truth, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("more", [(), (2,)], ids=["one-bra", "several-bras"])
 def test_the_rule_for_the_gradient_of_contractions_is_that_of_the_plain_formula(more):
-    k1, k2, k3 = jax.random.split(jax.random.key(4), 3)
-    bra = jax.random.normal(k1, (4, *more, 3, 1, 5))
-    ket = jax.random.normal(k2, (4, *(1 for _ in more), 3, 6, 5))
-    cotangent = jax.random.normal(k3, (*more, 3, 6, 5))
+    rng = np.random.default_rng(4)
+    bra, ket = rng.normal(size=(4, *more, 3, 1, 5)), jnp.asarray(rng.normal(size=(4, *(1 for _ in more), 3, 6, 5)))
+    cotangent = jnp.asarray(rng.normal(size=(*more, 3, 6, 5)))
 
     def plain(bra):
         return jnp.sum(cotangent * jnp.sum(bra * ket, axis=0))
@@ -131,9 +135,8 @@ def test_the_rule_for_the_gradient_of_contractions_is_that_of_the_plain_formula(
     def ruled(bra):
         return jnp.sum(cotangent * contacts_module._outer_contraction(bra, ket))
 
-    np.testing.assert_allclose(ruled(bra), plain(bra), rtol=1e-12)
-    actual, expected = jax.grad(ruled)(bra), jax.grad(plain)(bra)
-    assert actual.shape == bra.shape
+    (value, actual), (truth, expected) = (jax.jit(jax.value_and_grad(f))(bra) for f in (ruled, plain))
+    assert value == pytest.approx(float(truth), rel=1e-12) and actual.shape == bra.shape
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-12)
 
 

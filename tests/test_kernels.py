@@ -145,10 +145,8 @@ class Dense:
             if setting.largest_matrix is not None:
                 patch.setattr(contacts_module, "_LARGEST_MATRIX", setting.largest_matrix)
             self.contacts = contacts_of(self.layout)
-        # Bras are not averaged, so that without tied sites the kernels are exact for a model without symmetry, too.
-        self.model = symmetric_model(np.unique(np.concatenate([setting.point, group.permutations]), axis=0), d, seed=d)
-        if len(setting.point) == 1 and n > 2:
-            self.model = symmetric_model(setting.point, d, seed=d)
+        # Bras are not averaged, so that the kernels are exact for a model without the symmetry of the kets, too.
+        self.model = symmetric_model(setting.point, d, seed=d)
         self.generator = contact_generator(sum_of_products(self.model), self.layout)
         self.g = jnp.asarray(site_metric(metric, basis))
         self.log_scale = jnp.asarray(0.7)
