@@ -37,8 +37,11 @@ docs: $(VENV)/.installed      ## the documentation as HTML in docs/_build
 	$(RUN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 bench: $(VENV)/.installed     ## the tables in benchmarks/results
+	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	$(RUN)/python benchmarks/accuracy.py
 	$(RUN)/python benchmarks/kernels.py
+	$(RUN)/python benchmarks/scaling.py
+	$(RUN)/python benchmarks/peers.py
 
 clean:           ## remove what the targets made, except results
 	rm -rf $(VENV) docs/_build demo build dist .pytest_cache .ruff_cache .hypothesis
