@@ -115,22 +115,25 @@ QUICK = {
     (2, "tied-flips"): Coherent,
     (2, "tied-lists"): Bloch,
     (2, "tied-few"): Bloch,
-    (3, "ring"): Bloch,
     (3, "quarter"): Coherent,
 }
-CASES = [
-    pytest.param(
-        d,
-        manifold,
-        kind,
-        metric,
-        id=f"D{d * d}-{manifold.__name__}-{kind}-{metric}",
-        marks=[] if QUICK.get((d, kind)) is manifold else pytest.mark.slow,
-    )
-    for d, kind in SETTINGS
-    for manifold in (Bloch, Coherent)
-    for metric in ("husimi", "hilbert-schmidt")
-]
+QUICK_TOGETHER = {key: QUICK[key] for key in ((2, "plain"), (2, "tied-flips"), (3, "quarter"))}
+
+
+def cases_of(quick):
+    return [
+        pytest.param(
+            d,
+            manifold,
+            kind,
+            metric,
+            id=f"D{d * d}-{manifold.__name__}-{kind}-{metric}",
+            marks=[] if quick.get((d, kind)) is manifold else pytest.mark.slow,
+        )
+        for d, kind in SETTINGS
+        for manifold in (Bloch, Coherent)
+        for metric in ("husimi", "hilbert-schmidt")
+    ]
 
 
 class Dense:
@@ -183,20 +186,24 @@ def get(cases, *key):
 
 
 @functools.partial(jax.jit, static_argnums=6)
-def all_kernels(bra, ket, g, contacts, generator, log_scale, limit=1 << 30):
+def all_of_two(bra, ket, g, contacts, generator, log_scale, limit=1 << 30):
     return {
         "overlaps": kernels.overlaps(bra.vectors, ket.vectors, g, contacts, log_scale, limit),
         "transfers": kernels.transfers(bra.vectors, ket.vectors, g, contacts, generator, log_scale, limit),
         "force": kernels.force(bra, ket, g, contacts, generator, log_scale, limit),
         "gram": kernels.gram_matrix(bra, ket, g, contacts, log_scale, limit),
-        "together": kernels.gram_and_force(ket, g, contacts, generator, log_scale, limit),
     }
 
 
-@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), CASES)
-def test_kernels_equal_their_dense_renderings(cases, d, manifold, kind, metric):
+gram_and_force = jax.jit(kernels.gram_and_force, static_argnums=5)
+
+
+@pytest.mark.parametrize(
+    ("d", "manifold", "kind", "metric"), cases_of({k: m for k, m in QUICK.items() if k != (2, "tied-lists")})
+)
+def test_kernels_of_two_mixtures_equal_their_dense_renderings(cases, d, manifold, kind, metric):
     c = get(cases, d, manifold, kind, metric)
-    actual = all_kernels(c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale)
+    actual = all_of_two(c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale)
     generator = dense.dense_generator(c.model)
     ket = np.asarray(c.ket.weights) @ c.ket_images
     images = c.ket_images.T
@@ -204,9 +211,15 @@ def test_kernels_equal_their_dense_renderings(cases, d, manifold, kind, metric):
     assert_entries(actual["transfers"], c.bra_products @ (c.metric[:, None] * (generator @ images)))
     assert_entries(actual["force"], c.bra_tangents @ (c.metric * (generator @ ket)))
     assert_entries(actual["gram"], c.bra_tangents @ (c.metric[:, None] * c.tangent_images.T))
-    gram, force = actual["together"]
+
+
+@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_TOGETHER))
+def test_gram_and_force_of_one_mixture_equal_their_dense_renderings(cases, d, manifold, kind, metric):
+    c = get(cases, d, manifold, kind, metric)
+    gram, force = gram_and_force(c.ket, c.g, c.contacts, c.generator, c.log_scale)
     assert_entries(gram, c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T))
-    assert_entries(force, c.ket_tangents @ (c.metric * (generator @ ket)))
+    ket = np.asarray(c.ket.weights) @ c.ket_images
+    assert_entries(force, c.ket_tangents @ (c.metric * (dense.dense_generator(c.model) @ ket)))
     np.testing.assert_allclose(gram, gram.T, atol=1e-12 * np.abs(gram).max())
 
 
@@ -235,13 +248,20 @@ def test_the_cases_cover_all_forms_of_contacts(cases):
     assert any(np.abs(m - m.T).max() > 0.1 for m in met[2, "cycle"].contacts.maps)
 
 
-@pytest.mark.parametrize(("manifold", "kind", "limit"), [(Coherent, "flips", 1), (Bloch, "tied", 40_000)])
+CHUNKED = [
+    pytest.param(Coherent, "tied-flips", 40_000),
+    pytest.param(Coherent, "flips", 1, marks=pytest.mark.slow),
+    pytest.param(Bloch, "tied", 40_000, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("manifold", "kind", "limit"), CHUNKED)
 def test_chunks_change_nothing(cases, manifold, kind, limit):
     """A limit that allows one pair at a time, and one that cuts the pairs of some kernels into uneven tiles."""
     c = get(cases, 2, manifold, kind, "husimi")
     arguments = c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale
-    whole, chunked = all_kernels(*arguments), all_kernels(*arguments, limit)
-    jax.tree.map(assert_entries, chunked, whole)
+    jax.tree.map(assert_entries, all_of_two(*arguments, limit), all_of_two(*arguments))
+    jax.tree.map(assert_entries, gram_and_force(*arguments[1:], limit), gram_and_force(*arguments[1:]))
 
 
 def test_full_permutation_group_of_a_tensor_average():
@@ -261,6 +281,11 @@ def test_full_permutation_group_of_a_tensor_average():
     assert swapped.n_free == 1
 
 
+log_norm, overlaps, transfers, force_of = map(
+    jax.jit, (kernels.log_norm, kernels.overlaps, kernels.transfers, kernels.force)
+)
+
+
 def test_thousands_of_sites_neither_overflow_nor_underflow():
     """Overlap, transfer and force of 4096 sites against sums of logarithms in extended precision."""
     lattice = Lattice.square(64, 64)
@@ -275,21 +300,21 @@ def test_thousands_of_sites_neither_overflow_nor_underflow():
     mixture = Mixture(jnp.array([0.6, 0.4]), coordinates, manifold, group)
     for metric in ("husimi", "hilbert-schmidt"):
         g = jnp.asarray(site_metric(metric, basis))
-        scale = kernels.log_norm(mixture.vectors, g, contacts.sizes)
+        scale = log_norm(mixture.vectors, g, contacts.sizes)
         assert scale > 400  # far beyond what exp could hold twice
-        actual = kernels.overlaps(mixture.vectors, mixture.vectors, g, contacts, scale)
+        actual = overlaps(mixture.vectors, mixture.vectors, g, contacts, scale)
         v = np.asarray(mixture.vectors, dtype=np.longdouble)
         sites = np.einsum("kia,a,lia->kli", v, np.asarray(g, dtype=np.longdouble), v)
         exponent = np.log(np.abs(sites)).sum(axis=-1) - np.longdouble(float(scale))
         expected = np.prod(np.sign(sites), axis=-1) * np.exp(exponent)
         np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-9)
         assert np.max(actual) == pytest.approx(1.0)
-        force = kernels.force(frame(mixture), frame(mixture), g, contacts, generator, scale)
+        force = force_of(frame(mixture), frame(mixture), g, contacts, generator, scale)
         assert np.isfinite(force).all()
         # One component alone moves by its mean field, whatever the size of the product.
         alone = Mixture(jnp.ones(1), coordinates[:1], manifold, group)
-        scale = kernels.log_norm(alone.vectors, g, contacts.sizes)
-        one = kernels.force(frame(alone), frame(alone), g, contacts, generator, scale)
+        scale = log_norm(alone.vectors, g, contacts.sizes)
+        one = force_of(frame(alone), frame(alone), g, contacts, generator, scale)
         assert np.isfinite(one).all() and np.abs(one).max() > 1e-3
 
 
@@ -304,9 +329,9 @@ def test_antipodal_spins_in_the_hilbert_schmidt_metric():
     bra = manifold.vectors(jnp.stack([up, x]))
     ket = manifold.vectors(jnp.stack([-up, x]))
     contacts, zero = contacts_of(layout), jnp.zeros(())
-    assert float(kernels.overlaps(bra[None], ket[None], g, contacts, zero)[0, 0]) == pytest.approx(0.0, abs=1e-7)
+    assert float(overlaps(bra[None], ket[None], g, contacts, zero)[0, 0]) == pytest.approx(0.0, abs=1e-7)
     generator = contact_generator(sum_of_products(model), layout)
-    transfer = kernels.transfers(bra[None], ket[None], g, contacts, generator, zero)
+    transfer = transfers(bra[None], ket[None], g, contacts, generator, zero)
     metric = dense.metric_diagonal(g, 2)
     expected = dense.product_tensor(bra) @ (metric * (dense.dense_generator(model) @ dense.product_tensor(ket)))
     assert abs(expected) > 1e-2

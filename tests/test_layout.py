@@ -108,14 +108,14 @@ def assert_ties_change_nothing(group, point, model):
 
 
 LATTICES = [
-    hx.Lattice.chain(6, periodic=True),
-    hx.Lattice.square(3, 3, periodic=True),
-    hx.Lattice.square(4, 4, periodic=True),
-    hx.Lattice.triangular(3, 3, periodic=True),
+    pytest.param(hx.Lattice.chain(6, periodic=True), id="chain"),
+    pytest.param(hx.Lattice.square(3, 3, periodic=True), id="square-3", marks=pytest.mark.slow),
+    pytest.param(hx.Lattice.square(4, 4, periodic=True), id="square-4"),
+    pytest.param(hx.Lattice.triangular(3, 3, periodic=True), id="triangular"),
 ]
 
 
-@pytest.mark.parametrize("lattice", LATTICES, ids=repr)
+@pytest.mark.parametrize("lattice", LATTICES)
 def test_tied_layouts_equal_plain_ones_on_tied_parameters(lattice):
     group, point = hx.SymmetryGroup.translations(lattice), point_group(lattice)
     assert len(point) > 1
@@ -173,7 +173,7 @@ def assert_same_on_the_lattice(layout, generator, model, sites, seed=0):
 
 # Lattice, model, radius, cells of the patch, cells of the window.
 WINDOWS = [
-    pytest.param(hx.Lattice.chain(14, periodic=True), decaying, 0, 4, 1, id="chain-0"),
+    pytest.param(hx.Lattice.chain(14, periodic=True), decaying, 0, 4, 1, id="chain-0", marks=pytest.mark.slow),
     pytest.param(hx.Lattice.chain(14, periodic=True), decaying, 1, 8, 3, id="chain-1"),
     pytest.param(
         hx.Lattice.chain(13, periodic=True), chiral_model, 0, 6, 1, id="chiral-chain-0", marks=pytest.mark.slow
@@ -210,7 +210,7 @@ WINDOWS = [
         marks=pytest.mark.slow,
     ),
     # Nothing lies beyond the patch, but the window is smaller.
-    pytest.param(hx.Lattice.chain(8, periodic=True), decaying, 1, 8, 3, id="whole-chain"),
+    pytest.param(hx.Lattice.chain(8, periodic=True), decaying, 1, 8, 3, id="whole-chain", marks=pytest.mark.slow),
     pytest.param(hx.Lattice.chain(5, periodic=True), chiral_model, 0, 5, 1, id="whole-chiral-chain"),
     # The window covers one direction, or everything.
     pytest.param(hx.Lattice.rectangle(9, 3, periodic=True), decaying, 1, 24, 9, id="covered-direction"),
@@ -266,7 +266,9 @@ def tied_window(window, point):
         pytest.param(
             hx.Lattice.chain(9, periodic=True), decaying, 1, 2, id="chain-just-beyond-the-patch", marks=pytest.mark.slow
         ),
-        pytest.param(hx.Lattice.chain(11, periodic=True), symmetric_model, 1, 2, id="next-nearest"),
+        pytest.param(
+            hx.Lattice.chain(11, periodic=True), symmetric_model, 1, 2, id="next-nearest", marks=pytest.mark.slow
+        ),
         pytest.param(hx.Lattice.square(9, 9, periodic=True), decaying, 1, 8, id="square"),
         pytest.param(hx.Lattice.square(8, 8, periodic=True), decaying, 1, 8, id="whole-square"),
         pytest.param(

@@ -29,8 +29,14 @@ def random_state(manifold=hx.Bloch, group=None, n_components=3, n_sites=3, dimen
 
 
 def density(state):
-    tensor = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
-    return dense.density_of(tensor, state.basis, state.n_sites)
+    return dense.density_of(averaged_tensor(state), state.basis, state.n_sites)
+
+
+def averaged_tensor(state):
+    products = [
+        c * dense.product_tensor(v) for c, v in zip(*map(np.asarray, (state.weights, state.vectors)), strict=True)
+    ]
+    return dense.averaged_tensor(sum(products), state.group, state.basis.size)
 
 
 RING = hx.SymmetryGroup.translations(hx.Lattice.chain(3, periodic=True))
@@ -76,21 +82,22 @@ class TestAgainstDense:
         assert isinstance(value, float) and value == pytest.approx(2 * expected.real, rel=1e-12)
 
     def test_bloch(self, state):
+        rho, bloch = density(state), state.bloch()
         for i, a in itertools.product(range(state.n_sites), (1, 2, 3)):
             one_site = hx.Operator({((i, a),): 1.0}, state.basis)
-            expected = np.trace(density(state) @ dense_operator(one_site, state.n_sites)).real
-            assert state.bloch()[i, a - 1] == pytest.approx(expected, abs=1e-13)
+            expected = np.trace(rho @ dense_operator(one_site, state.n_sites)).real
+            assert bloch[i, a - 1] == pytest.approx(expected, abs=1e-13)
 
     def test_correlation(self, state):
-        n = state.n_sites
+        n, rho = state.n_sites, density(state)
         for first, second in ("zz", "xy", "yx"):
             left, right = ("xyz".index(x) + 1 for x in (first, second))
             expected, means = np.zeros((n, n)), np.zeros((2, n))
             for i, j in itertools.product(range(n), repeat=2):
                 a = dense_operator(hx.Operator({((i, left),): 1.0}, state.basis), n)
                 b = dense_operator(hx.Operator({((j, right),): 1.0}, state.basis), n)
-                expected[i, j] = np.trace(density(state) @ (a @ b + b @ a)).real / 2
-                means[0, i], means[1, j] = (np.trace(density(state) @ o).real for o in (a, b))
+                expected[i, j] = np.trace(rho @ (a @ b + b @ a)).real / 2
+                means[0, i], means[1, j] = (np.trace(rho @ o).real for o in (a, b))
             np.testing.assert_allclose(state.correlation(first, second), expected, atol=1e-13)
             np.testing.assert_allclose(
                 state.correlation(first, second, connected=True), expected - np.outer(*means), atol=1e-13
@@ -127,14 +134,13 @@ class TestAgainstDense:
             np.testing.assert_array_equal(getattr(again.group, name), getattr(state.group, name))
 
     def test_images_are_the_average_written_out(self, state):
-        weights, vectors = state.images()
+        weights, vectors = (np.asarray(x) for x in state.images())
         written = sum(c * dense.product_tensor(v) for c, v in zip(weights, vectors, strict=True))
-        averaged = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
-        np.testing.assert_allclose(written, averaged, atol=1e-13)
+        np.testing.assert_allclose(written, averaged_tensor(state), atol=1e-13)
         np.testing.assert_array_equal(state.images(np.array([1, 0]))[1], vectors[:, [1, 0]])
 
     def test_every_operation_of_the_group_leaves_the_state_in_place(self, state):
-        tensor = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
+        tensor = averaged_tensor(state)
         for g in range(state.group.order):
             operation = state.group.element(g)
             maps = operation.rotations

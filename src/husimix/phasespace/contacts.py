@@ -259,9 +259,12 @@ def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
         The generator; its weights are linear in those of 𝓛, its shapes depend on which terms there are.
     """
     codes, numbers, _ = _numbered(layout)
-    first = np.unique(layout.free_sites, return_index=True)[1]
+    # The maps of sites that share a vector are equal, but for multiples of the identity, which count by their sum.
+    total = np.zeros((layout.n_free, *generator.one_site.shape[1:]))
+    np.add.at(total, layout.free_sites, layout.multiplicity[:, None, None] * generator.one_site)
+    one_site = total / np.bincount(layout.free_sites, layout.multiplicity)[:, None, None]
     couplings = tuple(_contact_coupling(c, codes, len(numbers), layout.is_plain) for c in generator.couplings)
-    return Generator(jnp.asarray(generator.one_site[first]), jnp.asarray(generator.matrices), couplings)
+    return Generator(jnp.asarray(one_site), jnp.asarray(generator.matrices), couplings)
 
 
 def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -77,7 +77,7 @@ def _reduced_purity(state: "Mixture", sites: tuple[int, ...]) -> tuple[Float[Arr
 
     def with_bra(bra: Float[Array, "site operator"]) -> Float[Array, ""]:
         s = pair.away_from_zero(pair.contracted(jnp.transpose(bra)[:, :, None], kets))
-        n_negative = jnp.sum(s < 0, axis=0)
+        n_negative = jnp.sum((s < 0).astype(s.dtype), axis=0)
         return jnp.dot(weights, pair.overlap(jnp.sum(jnp.log(jnp.abs(s)), axis=0), n_negative, log_scale))
 
     batch = max(1, min(len(weights), kernels.DEFAULT_MEMORY_LIMIT // (64 * vectors.size)))

@@ -158,7 +158,9 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     # Cells beyond the patch are one more cell, which counts n_rest times.
     n_sites = (len(cells) + (n_rest > 0)) * kinds
     couplings = tuple(a.repeated(cells, patch, kinds, n_rest) for a in anchored)
-    one_site = np.tile(generator.one_site[:kinds], (n_sites // kinds, 1, 1))
+    # Multiples of the identity may sit on one site of a cell or another: only their sum has a meaning.
+    cell = generator.one_site.reshape(n_cells, kinds, *generator.one_site.shape[1:]).mean(axis=0)
+    one_site = np.tile(cell, (n_sites // kinds, 1, 1))
     # A shift of half the patch along a direction that was cut stands for all that are as far or farther.
     far = ((2 * cells == patch) & (patch < lengths)).any(axis=1)
     images = np.append(np.flatnonzero(~far), np.flatnonzero(far)[:1])
