@@ -181,11 +181,11 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     lattice_cells = _all_cells(lengths)
     sites = _window_sites(lattice_cells, lengths, radius, kinds)
     near = _wrapped(lattice_cells, lengths)
-    on_patch = ((-(patch // 2) <= near) & (near < patch - patch // 2)).all(axis=1)
     patch_sites = _sites_of(_cell_number(near, patch), kinds)
     first_sites = np.zeros(len(cells) * kinds, dtype=int)
-    here = np.flatnonzero(np.repeat(on_patch, kinds))
-    first_sites[patch_sites[here]] = here
+    # Of the lattice cells that become one cell of the patch, the nearest to cell 0 comes last and stays.
+    by_distance = _sites_of(np.argsort(-np.abs(near).max(axis=1), kind="stable"), kinds)
+    first_sites[patch_sites[by_distance]] = by_distance
     background = np.arange(_n_window_cells(lengths, radius) * kinds, layout.n_free)
     moved = SumOfProducts(one_site, generator.matrices, couplings)
     return Window(layout, moved, sites, first_sites, patch_sites, background)
