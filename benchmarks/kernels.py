@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 import husimix as hx
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
+from husimix.phasespace.gram import gram_and_force, gram_matrix
 from husimix.phasespace.kernels import Frame
 from husimix.phasespace.metric import site_metric
 from husimix.phasespace.sizes import parameter_count
@@ -64,6 +65,7 @@ def problem(
     periodic: bool = True,
     solver: AbstractMetricSolver | None = None,
     memory_limit: float = 4.0,
+    factored: bool = False,
 ) -> Problem:
     """The dissipative Ising model on a square, K components around all spins down, like in `mesolve`."""
     lattice = hx.Lattice.square(length, length, periodic=periodic)
@@ -80,7 +82,8 @@ def problem(
         jnp.asarray(site_metric("husimi", state.basis)),
         space,
         hx.Tikhonov() if solver is None else solver,
-        int(memory_limit * 2**30) - needed,
+        int(memory_limit * 2**30) - (0 if factored else needed),
+        factored,
     )
     motion = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float | np.ndarray) else x, motion)
     return Problem(motion, Point(jnp.asarray(np.full(count, 1.0 / count)), jnp.asarray(coordinates)))
@@ -112,11 +115,11 @@ def measure(case: Problem) -> Timing:
         parts = (
             compiled_seconds(kernels.overlaps, frame.vectors, frame.vectors, g, contacts, scale),
             compiled_seconds(kernels.force, frame, frame, g, contacts, generator, scale),
-            compiled_seconds(kernels.gram_matrix, frame, frame, g, contacts, scale),
-            compiled_seconds(kernels.gram_and_force, frame, g, contacts, generator, scale),
+            compiled_seconds(gram_matrix, frame, frame, g, contacts, scale),
+            compiled_seconds(gram_and_force, frame, g, contacts, generator, scale),
             compiled_seconds(Motion.velocity, motion, case.point),
         )
-        gram = jax.jit(kernels.gram_matrix)(frame, frame, g, contacts, scale)
+        gram = jax.jit(gram_matrix)(frame, frame, g, contacts, scale)
         sums = None if isinstance(contacts.images, Counts) else gather_seconds(*sums_gather(frame, contacts))
         factors = gather_seconds(*factors_gather(case))
     damped = gram + 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))

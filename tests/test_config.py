@@ -121,10 +121,11 @@ solver = "Tsit5"
 spread = 0.25
 max_steps = 77
 memory_limit = 2
+gram = "matrix"
 save_states = true"""
     arguments = build("components = 8", lines).arguments
     method = arguments.pop("method")
-    assert method == hx.TDVP(hx.SpectralCutoff(1e-7), 1e-4, 1e-5, diffrax.Tsit5(), 0.25, 77, 2.0)
+    assert method == hx.TDVP(hx.SpectralCutoff(1e-7), 1e-4, 1e-5, diffrax.Tsit5(), 0.25, 77, 2.0, "matrix")
     assert arguments == {
         "manifold": "coherent",
         "metric": [0.2],

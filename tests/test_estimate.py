@@ -37,6 +37,25 @@ def test_estimates_grow_with_components_and_shrink_with_symmetry_and_windows():
     assert full.fits and full.advice == () and "368" in str(full)
 
 
+def test_many_free_sites_are_left_to_factors_and_few_to_a_matrix():
+    def told(n, components=8, **options):
+        model = hx.models.dissipative_ising(hx.Lattice.square(n, n))
+        return hx.estimate(model, components=components, symmetry=None, **options)
+
+    small, large = told(3, 2), told(16)
+    assert small.gram == "matrix" and large.gram == "factors" and "as factors" in str(large)
+    assert hx.estimate(ising(8), symmetry="translations").gram == "matrix"
+    dense = told(16, method=hx.TDVP(gram="matrix"))
+    assert dense.gram == "matrix" and dense.seconds_per_step > 10 * large.seconds_per_step
+    assert dense.gram_memory > 10 * large.gram_memory
+    assert told(16, method=hx.TDVP(metric_solver=hx.SpectralCutoff())).gram == "matrix"
+    # Both memory and time follow the number of sites.
+    ratio = told(32).gram_memory / large.gram_memory
+    assert 3.9 < ratio < 4.1
+    # What is slower is taken where it alone fits.
+    assert told(3, 3, method=hx.TDVP(memory_limit=0.0008)).gram == "matrix"
+
+
 def test_a_run_that_does_not_fit_is_refused_with_what_to_change():
     model, small = ising(16), hx.TDVP(memory_limit=0.1)
     told = hx.estimate(model, components=8, symmetry="translations", method=small)

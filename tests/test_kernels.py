@@ -13,6 +13,7 @@ from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, T
 from husimix.phasespace import contacts as contacts_module
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
+from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
 from husimix.phasespace.layout import Layout, tied
 from husimix.phasespace.manifolds import Bloch, Coherent
 from husimix.phasespace.metric import site_metric
@@ -191,11 +192,18 @@ def all_of_two(bra, ket, g, contacts, generator, log_scale, limit=1 << 30):
         "overlaps": kernels.overlaps(bra.vectors, ket.vectors, g, contacts, log_scale, limit),
         "transfers": kernels.transfers(bra.vectors, ket.vectors, g, contacts, generator, log_scale, limit),
         "force": kernels.force(bra, ket, g, contacts, generator, log_scale, limit),
-        "gram": kernels.gram_matrix(bra, ket, g, contacts, log_scale, limit),
+        "gram": gram_matrix(bra, ket, g, contacts, log_scale, limit),
     }
 
 
-gram_and_force = jax.jit(kernels.gram_and_force, static_argnums=5)
+together = jax.jit(gram_and_force, static_argnums=5)
+
+
+@functools.partial(jax.jit, static_argnums=4)
+def from_factors(frame, g, contacts, log_scale, limit=1 << 30):
+    """What the factors of a Gram matrix say about it: the matrix, its diagonal blocks, its trace."""
+    factors = factored_gram(frame, g, contacts, log_scale, limit)
+    return factors @ jnp.eye(len(factors)), factors.diagonal_blocks(), factors.trace()
 
 
 @pytest.mark.parametrize(
@@ -216,11 +224,25 @@ def test_kernels_of_two_mixtures_equal_their_dense_renderings(cases, d, manifold
 @pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_TOGETHER))
 def test_gram_and_force_of_one_mixture_equal_their_dense_renderings(cases, d, manifold, kind, metric):
     c = get(cases, d, manifold, kind, metric)
-    gram, force = gram_and_force(c.ket, c.g, c.contacts, c.generator, c.log_scale)
+    gram, force = together(c.ket, c.g, c.contacts, c.generator, c.log_scale)
     assert_entries(gram, c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T))
     ket = np.asarray(c.ket.weights) @ c.ket_images
     assert_entries(force, c.ket_tangents @ (c.metric * (dense.dense_generator(c.model) @ ket)))
     np.testing.assert_allclose(gram, gram.T, atol=1e-12 * np.abs(gram).max())
+
+
+@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK))
+def test_factors_of_the_gram_matrix_equal_its_dense_rendering(cases, d, manifold, kind, metric):
+    c = get(cases, d, manifold, kind, metric)
+    expected = c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T)
+    gram, (weights, sites), trace = from_factors(c.ket, c.g, c.contacts, c.log_scale)
+    assert_entries(gram, expected)
+    n_components, n_free, _, p = c.ket.tangents.shape
+    split = expected.reshape(n_components, -1, n_components, len(expected) // n_components)
+    assert_entries(weights, split[:, 0, :, 0])
+    among_sites = split[:, 1:, :, 1:].reshape(n_components, n_free, p, n_components, n_free, p)
+    assert_entries(sites, np.einsum("kiplir->ikplr", among_sites).reshape(sites.shape))
+    assert float(trace) == pytest.approx(np.trace(expected))
 
 
 def test_the_cases_cover_all_forms_of_contacts(cases):
@@ -261,7 +283,9 @@ def test_chunks_change_nothing(cases, manifold, kind, limit):
     c = get(cases, 2, manifold, kind, "husimi")
     arguments = c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale
     jax.tree.map(assert_entries, all_of_two(*arguments, limit), all_of_two(*arguments))
-    jax.tree.map(assert_entries, gram_and_force(*arguments[1:], limit), gram_and_force(*arguments[1:]))
+    jax.tree.map(assert_entries, together(*arguments[1:], limit), together(*arguments[1:]))
+    factors = c.ket, c.g, c.contacts, c.log_scale
+    jax.tree.map(assert_entries, from_factors(*factors, limit), from_factors(*factors))
 
 
 def test_full_permutation_group_of_a_tensor_average():
@@ -275,7 +299,7 @@ def test_full_permutation_group_of_a_tensor_average():
     metric = dense.metric_diagonal(np.asarray(g), 3)
     expected = np.asarray(dense.tangent_tensors(bra)) @ (metric[:, None] * averaged.T)
     contacts = contacts_of(Layout.of_group(group))
-    assert_entries(jax.jit(kernels.gram_matrix)(frame(bra), frame(ket), g, contacts, jnp.zeros(())), expected)
+    assert_entries(jax.jit(gram_matrix)(frame(bra), frame(ket), g, contacts, jnp.zeros(())), expected)
     # A group that leaves everything in place is the same average with a single image.
     swapped = tied(Layout.of_group(group), group.permutations)
     assert swapped.n_free == 1

@@ -8,6 +8,7 @@ import pytest
 import husimix as hx
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import contact_generator, contacts_of
+from husimix.phasespace.gram import gram_matrix
 from husimix.phasespace.layout import Layout, tied, windowed
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
@@ -60,7 +61,7 @@ def everything(bra, ket, contacts, generator):
         "log_norm": scale,
         "overlaps": kernels.overlaps(bra.vectors, ket.vectors, METRIC, contacts, scale),
         "force": kernels.force(bra, ket, METRIC, contacts, generator, scale),
-        "gram": kernels.gram_matrix(bra, ket, METRIC, contacts, scale),
+        "gram": gram_matrix(bra, ket, METRIC, contacts, scale),
     }
 
 

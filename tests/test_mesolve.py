@@ -303,11 +303,32 @@ def test_bad_arguments_are_one_line_before_any_computation(change, message, monk
         ({"spread": 0}, "`spread` must be finite and positive"),
         ({"max_steps": 0}, "`max_steps` must be an integer of at least 1"),
         ({"memory_limit": float("nan")}, "`memory_limit` must be finite and positive"),
+        ({"gram": "sparse"}, "`gram` must be one of auto, matrix, factors"),
+        ({"gram": "factors", "metric_solver": hx.SpectralCutoff()}, '`gram` must be "auto" or "matrix" unless'),
     ],
 )
 def test_settings_refuse(settings, message):
     with pytest.raises(ValueError, match=message):
         hx.TDVP(**settings)
+
+
+def test_the_form_of_the_gram_matrix_changes_nothing():
+    model, state = hx.models.dissipative_ising(hx.Lattice.chain(8), V=3.0, g=2.0), hx.product_state(8, "down")
+    # Without symmetry: averaged over mirror images, a symmetric component leaves its symmetry by rounding alone.
+    matrix, factors = (
+        hx.mesolve(
+            model, state, np.linspace(0, 2, 5), components=4, symmetry=None, method=hx.TDVP(gram=gram), **QUIET
+        )
+        for gram in ("matrix", "factors")
+    )  # fmt: skip
+    assert factors.settings["method"]["gram"] == "factors"
+    np.testing.assert_array_equal(factors.diagnostics["steps"], matrix.diagnostics["steps"])
+    np.testing.assert_allclose(factors.bloch, matrix.bloch, atol=1e-6)
+    assert (factors.diagnostics["iterations"][1:] > 1).all() and (matrix.diagnostics["iterations"][1:] == 0).all()
+    for name in ("residual", "damping"):
+        np.testing.assert_allclose(factors.diagnostics[name][1:], matrix.diagnostics[name][1:], rtol=1e-2)
+    largest, smallest = (factors.diagnostics[f"{name}_eigenvalue"][1:] for name in ("largest", "smallest"))
+    assert (smallest < largest).all() and (smallest > 1e-7).all()
 
 
 def test_components_of_a_state_cannot_be_taken_away():

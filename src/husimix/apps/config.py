@@ -26,7 +26,7 @@ from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.physics.operators import Operator, operator_sum, pauli
 from husimix.solve.metric_solvers import SpectralCutoff, Tikhonov
-from husimix.solve.settings import TDVP
+from husimix.solve.settings import GRAM_FORMS, TDVP
 from husimix.solve.symmetries import SYMMETRIES
 
 __all__ = ["RunFile", "RunFileError", "Setup", "explained", "parse_run_file", "read_run_file"]
@@ -159,6 +159,7 @@ class MethodSection(_AbstractSection):
     spread: float | None = _real("spread = 0.5")
     max_steps: int | None = _whole("max_steps = 100000")
     memory_limit: float | None = _real("memory_limit = 4.0")
+    gram: str | None = _key(f"be one of {', '.join(GRAM_FORMS)}", 'gram = "auto"')
     save_states: bool | None = _key("be true or false", "save_states = false")
 
     @pydantic.model_validator(mode="after")

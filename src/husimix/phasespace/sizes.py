@@ -5,7 +5,15 @@ from typing import NamedTuple
 from husimix.phasespace.layout import Layout
 from husimix.physics.products import SumOfProducts
 
-__all__ = ["TableSizes", "pair_numbers", "parameter_count", "table_numbers", "table_sizes", "transfer_numbers"]
+__all__ = [
+    "TableSizes",
+    "factored_numbers",
+    "pair_numbers",
+    "parameter_count",
+    "table_numbers",
+    "table_sizes",
+    "transfer_numbers",
+]
 
 
 class TableSizes(NamedTuple):
@@ -57,3 +65,10 @@ def pair_numbers(sizes: TableSizes, size: int, p: int) -> int:
 def parameter_count(n_components: int, n_free: int, n_parameters: int) -> int:
     """P = K (1 + F p), the rows of the Gram matrix."""
     return n_components * (1 + n_free * n_parameters)
+
+
+def factored_numbers(sizes: TableSizes, size: int, p: int) -> int:
+    """How many floats one pair of components costs in `factored_gram`, for D = size and p parameters a site."""
+    tables = sizes.contacts * (p * size + 2 * p + 2 * p * p)
+    rows = 4 * p * sizes.images * sizes.free_sites + 4 * sizes.images * (1 + sizes.free_sites * p)
+    return table_numbers(sizes, size) + tables + rows

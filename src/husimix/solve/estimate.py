@@ -1,6 +1,7 @@
 """What a run will need, told before it starts: memory, time, and what to change if that is too much."""
 
 import dataclasses
+from typing import NamedTuple
 
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.manifolds import AbstractManifold
@@ -18,6 +19,9 @@ _GIB = 2**30
 # cores of a server processor of 2020 (benchmarks/results/kernels.md). Right to a factor of about three.
 _SECONDS_PER_NUMBER = 1.5e-9
 _SECONDS_PER_OPERATION = 5e-11
+# Conjugate gradients: how many, and what each costs beside its numbers.
+_ITERATIONS = 40
+_SECONDS_PER_ITERATION = 3e-5
 # Velocities of a step of the default integrator.
 _STAGES = 3
 
@@ -32,7 +36,9 @@ class Estimate:
         n_free_sites: F, the sites of a component that move independently.
         n_images: G, the images of a component that are summed over.
         memory: GiB that the run will take beside Python and its libraries, about 0.5 GiB.
+        gram_memory: GiB of it for the Gram matrix and its inversion.
         memory_limit: GiB that it is allowed to take.
+        gram: whether the Gram matrix is kept as a "matrix" or as its "factors", for conjugate gradients.
         seconds_per_step: of one time step on two cores, right to a factor of about three; most runs to T = 5/γ take
             100 to 300 steps. Compilation, 5 to 10 s the first time, comes on top.
         advice: what to change if the run does not fit or takes long; empty if it is small.
@@ -43,7 +49,9 @@ class Estimate:
     n_free_sites: int
     n_images: int
     memory: float
+    gram_memory: float
     memory_limit: float
+    gram: str
     seconds_per_step: float
     advice: tuple[str, ...]
 
@@ -62,12 +70,12 @@ class Estimate:
                 f"{self.n_parameters} parameters, {self.memory:.1f} GiB",
                 " ".join(self.advice),
             )
-        return int(self.memory_limit * _GIB) - _gram_bytes(self.n_parameters)
+        return int((self.memory_limit - self.gram_memory) * _GIB)
 
     def __str__(self) -> str:
         lines = [
             f"parameters    {self.n_parameters} ({self.n_components} components, {self.n_free_sites} free sites, "
-            f"{self.n_images} images)",
+            f"{self.n_images} images), Gram matrix as {'a matrix' if self.gram == 'matrix' else 'factors'}",
             f"memory        {self.memory:.2g} GiB of {self.memory_limit:g} GiB allowed",
             f"time          about {self.seconds_per_step:.2g} s a step, "
             f"{100 * self.seconds_per_step:.2g} s to {300 * self.seconds_per_step:.2g} s for 100 to 300 steps",
@@ -105,39 +113,62 @@ def estimate(
     count = check_integer("components", components, 1)
     start = (product_state(model.n_sites) if state is None else state).on_manifold(manifold)
     arrangement = arrange(model, start, symmetry, window)
-    return estimated(arrangement, count, start.manifold, (method or TDVP()).memory_limit)
+    return estimated(arrangement, count, start.manifold, method or TDVP())
 
 
-def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractManifold, memory_limit: float) -> Estimate:
-    """The estimate of a run whose arrangement is settled; `memory_limit` in GiB."""
+def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractManifold, method: TDVP) -> Estimate:
+    """The estimate of a run whose arrangement is settled, with the form of the Gram matrix that it should use."""
     sizes = table_sizes(arrangement.layout, arrangement.generator)
-    n_parameters = parameter_count(n_components, sizes.free_sites, manifold.n_parameters)
-    numbers = pair_numbers(sizes, manifold.basis.size, manifold.n_parameters)
-    tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products
-    memory = (_gram_bytes(n_parameters) + tables + 8 * numbers) / _GIB
-    seconds = _STAGES * _seconds_per_velocity(sizes, numbers, n_components, n_parameters)
-    fits = memory <= memory_limit
+    per_site = manifold.n_parameters
+    n_parameters = parameter_count(n_components, sizes.free_sites, per_site)
+    pair = pair_numbers(sizes, manifold.basis.size, per_site)
+    forms = [_as_matrix(sizes, n_components, n_parameters)]
+    if method.metric_solver.takes_factors:
+        forms.append(_as_factors(sizes, n_components, per_site))
+    wanted = [form for form in forms if method.gram in ("auto", form.name)]
+    tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products + 8 * pair
+    limit = method.memory_limit * _GIB - tables
+    form = min(wanted, key=lambda f: (f.bytes > limit, f.seconds if f.bytes <= limit else f.bytes))
+    memory = (form.bytes + tables) / _GIB
+    seconds = _STAGES * (_SECONDS_PER_NUMBER * n_components**2 * pair + form.seconds)
+    fits = memory <= method.memory_limit
     return Estimate(
         n_components=n_components,
         n_parameters=n_parameters,
         n_free_sites=sizes.free_sites,
         n_images=sizes.images,
         memory=memory,
-        memory_limit=memory_limit,
+        gram_memory=form.bytes / _GIB,
+        memory_limit=method.memory_limit,
+        gram=form.name,
         seconds_per_step=seconds,
         advice=() if fits and seconds < 3 else _advice(arrangement, fits),
     )
 
 
-def _gram_bytes(n_parameters: int) -> int:
-    """The Gram matrix, its blocks while they are assembled, the damped copy and its factor."""
-    return 4 * 8 * n_parameters**2
+class _Form(NamedTuple):
+    """What one way of keeping and inverting the Gram matrix needs."""
+
+    name: str
+    bytes: float
+    seconds: float
 
 
-def _seconds_per_velocity(sizes: TableSizes, numbers: int, n_components: int, n_parameters: int) -> float:
+def _as_matrix(sizes: TableSizes, n_components: int, n_parameters: int) -> _Form:
     q = n_parameters / n_components
     operations = n_components**2 * sizes.images * q**2 + n_parameters**3 / 3
-    return _SECONDS_PER_NUMBER * n_components**2 * numbers + _SECONDS_PER_OPERATION * operations
+    # The matrix, its blocks while they are assembled, the damped copy and its factor.
+    return _Form("matrix", 4 * 8 * n_parameters**2, _SECONDS_PER_OPERATION * operations)
+
+
+def _as_factors(sizes: TableSizes, n_components: int, per_site: int) -> _Form:
+    q, space = 1 + sizes.free_sites * per_site, n_components**2
+    factors = n_components**2 * (2 * sizes.images * q + sizes.contacts * per_site**2)
+    inverse = n_components * q * space + sizes.free_sites * (n_components * per_site) ** 2
+    operations = 2 * space * factors + space**3 / 3 + sizes.free_sites * (n_components * per_site) ** 3
+    iteration = _SECONDS_PER_ITERATION + _SECONDS_PER_NUMBER * 2 * (factors + inverse)
+    seconds = _ITERATIONS * iteration + _SECONDS_PER_OPERATION * operations
+    return _Form("factors", 8 * (2 * factors + 3 * inverse + 2 * space**2), seconds)
 
 
 def _advice(arrangement: Arrangement, fits: bool) -> tuple[str, ...]:

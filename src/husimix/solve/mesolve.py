@@ -99,10 +99,11 @@ def mesolve(
     count = max(_DEFAULT_COMPONENTS, on_manifold.n_components) if components is None else int(components)
     free, space = arrangement.free_coordinates(on_manifold), on_manifold.manifold
     start = with_components(on_manifold.weights, free, space, count, settled.spread, seed, arrangement.background)
-    kernel_bytes = estimated(arrangement, count, space, settled.memory_limit).kernel_bytes()
+    needs = estimated(arrangement, count, space, settled)
+    kernel_bytes, factored = needs.kernel_bytes(), needs.gram == "factors"
     contacts = contacts_of(arrangement.layout)
     generator = contact_generator(arrangement.generator, arrangement.layout)
-    motion = Motion(generator, contacts, jnp.asarray(g), space, settled.metric_solver, kernel_bytes)
+    motion = Motion(generator, contacts, jnp.asarray(g), space, settled.metric_solver, kernel_bytes, factored)
     settings = {
         "tsave": times.tolist(),
         "components": count,

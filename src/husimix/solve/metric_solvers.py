@@ -1,11 +1,12 @@
 """Direction: how the Gram matrix is inverted. How far to step is decided elsewhere.
 
 S is already the square of the tangent map, so its small eigenvalues carry the square of its errors. A solver
-must therefore damp, must never square S again, and reports what it did (docs/theory.md, eqs. 14 to 16).
+must therefore damp, must never square S again, and reports what it did (docs/theory.md, eqs. 14 to 16). S comes as a
+matrix, or as the factors it is made of.
 """
 
 import abc
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ import jax.scipy.linalg
 from jaxtyping import Array, Float
 
 from husimix._errors import check_number
+from husimix.phasespace.factored import FactoredGram
+from husimix.solve.conjugate_gradients import conjugate_gradients
 
 __all__ = ["AbstractMetricSolver", "MetricReport", "SpectralCutoff", "Tikhonov"]
 
@@ -28,23 +31,33 @@ class MetricReport(NamedTuple):
         damping: λ added to the spectrum, or the eigenvalue at which it is cut off.
         largest: the largest eigenvalue, or a lower bound of it where none is computed.
         smallest: the smallest eigenvalue of the damped matrix, or an upper bound of it.
+        iterations: of conjugate gradients; 0 where S was factorised.
     """
 
     damping: Scalar
     largest: Scalar
     smallest: Scalar
+    iterations: Scalar
 
 
 class AbstractMetricSolver(eqx.Module):
-    """Solves S x = F for a symmetric positive semidefinite S that may be singular."""
+    """Solves S x = F for a symmetric positive semidefinite S that may be singular.
+
+    Attributes:
+        takes_factors: whether S may be given by its factors.
+    """
+
+    takes_factors: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def solve(self, matrix: Matrix, columns: Vectors) -> tuple[Vectors, MetricReport]:
+    def solve(self, gram: Matrix | FactoredGram, columns: Vectors) -> tuple[Vectors, MetricReport]:
         """x for each column F, (P, n), and a report."""
 
 
 class Tikhonov(AbstractMetricSolver):
-    """(S + λ)⁻¹ by Cholesky, λ = damping · trace(S)/P: the default, robust.
+    """(S + λ)⁻¹, λ = damping · trace(S)/P: the default, robust.
+
+    By Cholesky where S is a matrix, by conjugate gradients where it is given by its factors.
 
     Args:
         damping: relative to the mean eigenvalue of S; positive. Smaller follows the equations more closely at
@@ -54,19 +67,27 @@ class Tikhonov(AbstractMetricSolver):
         ValueError: if `damping` is not positive and finite.
     """
 
+    takes_factors: ClassVar[bool] = True
+
     damping: float = 1e-6
 
     def __check_init__(self) -> None:
         check_number("damping", self.damping, above=0, fix="Typical values are 1e-8 to 1e-4.")
 
-    def solve(self, matrix: Matrix, columns: Vectors) -> tuple[Vectors, MetricReport]:
-        mean = jnp.trace(matrix) / len(matrix)
-        damped = matrix + self.damping * mean * jnp.eye(len(matrix))
+    def solve(self, gram: Matrix | FactoredGram, columns: Vectors) -> tuple[Vectors, MetricReport]:
+        if isinstance(gram, FactoredGram):
+            mean = gram.trace() / len(gram)
+            found = conjugate_gradients(gram, self.damping * mean, columns)
+            return found.columns, self._report(found.largest / mean, found.smallest / mean, found.iterations)
+        mean = jnp.trace(gram) / len(gram)
+        damped = gram + self.damping * mean * jnp.eye(len(gram))
         factor = jax.scipy.linalg.cho_factor(damped, lower=True)
         # The squared diagonal of the Cholesky factor lies within the spectrum.
         pivots = jnp.square(jnp.diagonal(factor[0])) / mean
-        report = MetricReport(jnp.asarray(self.damping, dtype=float), jnp.max(pivots), jnp.min(pivots))
-        return jax.scipy.linalg.cho_solve(factor, columns), report
+        return jax.scipy.linalg.cho_solve(factor, columns), self._report(jnp.max(pivots), jnp.min(pivots))
+
+    def _report(self, largest: Scalar, smallest: Scalar, iterations: Scalar | int = 0) -> MetricReport:
+        return MetricReport(jnp.asarray(self.damping, dtype=float), largest, smallest, jnp.asarray(iterations, float))
 
 
 class SpectralCutoff(AbstractMetricSolver):
@@ -87,10 +108,13 @@ class SpectralCutoff(AbstractMetricSolver):
     def __check_init__(self) -> None:
         check_number("cutoff", self.cutoff, above=0, fix="Typical values are 1e-8 to 1e-4.")
 
-    def solve(self, matrix: Matrix, columns: Vectors) -> tuple[Vectors, MetricReport]:
-        mean = jnp.trace(matrix) / len(matrix)
-        values, modes = jnp.linalg.eigh(matrix)
+    def solve(self, gram: Matrix | FactoredGram, columns: Vectors) -> tuple[Vectors, MetricReport]:
+        if isinstance(gram, FactoredGram):
+            raise TypeError("The spectrum of the Gram matrix cannot be had from its factors.")
+        mean = jnp.trace(gram) / len(gram)
+        values, modes = jnp.linalg.eigh(gram)
         ratio = jnp.maximum(values, 0.0) / (self.cutoff * mean)
         inverse = ratio**5 / (ratio**6 + 1.0) / (self.cutoff * mean)
-        report = MetricReport(jnp.asarray(self.cutoff, dtype=float), values[-1] / mean, values[0] / mean)
+        cutoff = jnp.asarray(self.cutoff, dtype=float)
+        report = MetricReport(cutoff, values[-1] / mean, values[0] / mean, jnp.zeros(()))
         return modes @ (inverse[:, None] * (modes.T @ columns)), report

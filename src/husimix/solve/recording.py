@@ -66,6 +66,7 @@ class Recorder:
             "damping": float(step.report.metric.damping),
             "largest_eigenvalue": float(step.report.metric.largest),
             "smallest_eigenvalue": float(step.report.metric.smallest),
+            "iterations": float(step.report.metric.iterations),
             "residual": float(step.report.residual),
         }
         values = {name: measure(state) for name, measure in self._measurements.items()}

@@ -5,10 +5,12 @@ from typing import Any
 
 import diffrax
 
-from husimix._errors import argument_error, check_integer, check_number
+from husimix._errors import argument_error, check_choice, check_integer, check_number
 from husimix.solve.metric_solvers import AbstractMetricSolver, Tikhonov
 
-__all__ = ["TDVP"]
+__all__ = ["GRAM_FORMS", "TDVP"]
+
+GRAM_FORMS = ("auto", "matrix", "factors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,8 @@ class TDVP:
         spread: how far the extra initial components lie from the state, in Bloch vector length.
         max_steps: attempted steps after which a run gives up.
         memory_limit: GiB that the Gram matrix and the pair kernels may take together.
+        gram: how the Gram matrix is kept: as a "matrix", as the "factors" it is made of (for `Tikhonov` alone, which
+            then uses conjugate gradients), or "auto", whichever is estimated to be faster.
 
     Raises:
         ValueError: for values out of range.
@@ -35,6 +39,7 @@ class TDVP:
     spread: float = 0.5
     max_steps: int = 100_000
     memory_limit: float = 4.0
+    gram: str = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric_solver, AbstractMetricSolver):
@@ -48,6 +53,10 @@ class TDVP:
         check_number("spread", self.spread, above=0)
         check_integer("max_steps", self.max_steps, 1)
         check_number("memory_limit", self.memory_limit, above=0)
+        check_choice("gram", self.gram, GRAM_FORMS)
+        if self.gram == "factors" and not self.metric_solver.takes_factors:
+            got = f'"factors" with {type(self.metric_solver).__name__}'
+            raise argument_error("gram", 'be "auto" or "matrix" unless the metric solver is Tikhonov', got)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, JSON-ready."""
@@ -60,4 +69,5 @@ class TDVP:
             "spread": self.spread,
             "max_steps": self.max_steps,
             "memory_limit": self.memory_limit,
+            "gram": self.gram,
         }

@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts, Generator
+from husimix.phasespace.factored import FactoredGram
+from husimix.phasespace.gram import factored_gram, gram_and_force
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.solve.metric_solvers import AbstractMetricSolver, MetricReport
 
@@ -47,6 +49,7 @@ class Motion(eqx.Module):
         manifold: where the components live.
         solver: how S is inverted.
         memory_limit: bytes that one chunk of pairs may take.
+        factored: whether S is kept as its factors.
     """
 
     generator: Generator
@@ -55,6 +58,7 @@ class Motion(eqx.Module):
     manifold: AbstractManifold
     solver: AbstractMetricSolver
     memory_limit: int = eqx.field(static=True)
+    factored: bool = eqx.field(static=True, default=False)
 
     def frame(self, point: Point) -> kernels.Frame:
         """Vectors and tangents at a point."""
@@ -64,11 +68,11 @@ class Motion(eqx.Module):
     def velocity(self, point: Point) -> tuple[Point, VelocityReport]:
         """dθ/dt at a point, in coordinates, with a report.
 
-        Cost: the pair kernels, plus P³/3 operations for the solution, P = K (1 + N p).
+        Cost: the pair kernels, plus P³/3 operations for the solution, P = K (1 + F p), or that of
+        `conjugate_gradients` if S is kept as its factors.
         """
         frame = self.frame(point)
-        scale = kernels.log_norm(frame.vectors, self.g, self.contacts.sizes)
-        gram, force = kernels.gram_and_force(frame, self.g, self.contacts, self.generator, scale, self.memory_limit)
+        gram, force = self._gram_and_force(frame)
         n_components = len(point.weights)
         trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
@@ -83,3 +87,11 @@ class Motion(eqx.Module):
         return Point(weights, self.manifold.displacement(point.coordinates, parameters)), VelocityReport(
             metric, residual
         )
+
+    def _gram_and_force(self, frame: kernels.Frame) -> tuple[Array | FactoredGram, Float[Array, " parameter"]]:
+        scale = kernels.log_norm(frame.vectors, self.g, self.contacts.sizes)
+        if not self.factored:
+            return gram_and_force(frame, self.g, self.contacts, self.generator, scale, self.memory_limit)
+        gram = factored_gram(frame, self.g, self.contacts, scale, self.memory_limit)
+        force = kernels.force(frame, frame, self.g, self.contacts, self.generator, scale, self.memory_limit)
+        return gram, force

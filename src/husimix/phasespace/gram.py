@@ -1,0 +1,216 @@
+"""The Gram matrix of mixtures, as a matrix or as its factors.
+
+The block of a pair of components is a sum over images of outer products, plus what each contact adds to its two sites
+(docs/theory.md, eq. 11). Letters of costs are those of `husimix.phasespace.kernels`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from husimix.phasespace.contacts import Contacts, Generator
+from husimix.phasespace.factored import FactoredGram
+from husimix.phasespace.kernels import (
+    DEFAULT_MEMORY_LIMIT,
+    Frame,
+    Scene,
+    assemble_force,
+    component_scales,
+    image_overlaps,
+    kept,
+    leading,
+    meet,
+    transfer_and_gradient,
+)
+from husimix.phasespace.sizes import factored_numbers, pair_numbers
+from husimix.phasespace.tiles import Pairs, all_pairs, over_tiles, pairs_below_diagonal, pairs_up_to_diagonal
+
+__all__ = ["factored_gram", "gram_and_force", "gram_matrix"]
+
+
+def gram_matrix(
+    bra: Frame,
+    ket: Frame,
+    g: Float[Array, " operator"],
+    contacts: Contacts,
+    log_scale: Float[Array, ""],
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> Float[Array, "bra_parameter ket_parameter"]:
+    """S_αβ = ⟨∂_α R, ∂_β R'⟩ · exp(-log_scale), in the order of parameters of `force`.
+
+    Cost: 2 Q G q² operations as matrix products over images; 8 Q q² bytes for the result and as much again for
+    its assembly.
+    """
+    scene = Scene(contacts, g, log_scale)
+
+    def tile(bras: Array, kets: Array) -> Array:
+        return _gram_blocks(bra, ket, bras, kets, scene)
+
+    pairs = all_pairs(len(bra.weights), len(ket.weights))
+    blocks = over_tiles(tile, pairs, pair_numbers(contacts.table_sizes(None), *bra.tangents.shape[2:]), memory_limit)
+    left, right = component_scales(bra), component_scales(ket)
+    blocks = blocks * left[pairs.bra, :, None] * right[pairs.ket, None, :]
+    full = blocks.reshape(len(left), len(right), *blocks.shape[1:])
+    return full.transpose(0, 2, 1, 3).reshape(left.size, right.size)
+
+
+def factored_gram(
+    frame: Frame,
+    g: Float[Array, " operator"],
+    contacts: Contacts,
+    log_scale: Float[Array, ""],
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> FactoredGram:
+    """S of one mixture as the factors it is made of, without the products. Cost: K² (E p (D + p) + 2 G q)."""
+    scene = Scene(contacts, g, log_scale)
+
+    def tile(bras: Array, kets: Array) -> tuple[Array, Array, Array]:
+        factors = _gram_factors(frame, frame, bras, kets, scene)
+        return factors.left, factors.right, jnp.transpose(_contact_blocks(factors, contacts), (3, 2, 0, 1))
+
+    n_components, p = len(frame.weights), frame.tangents.shape[3]
+    pairs, scales = all_pairs(n_components, n_components), component_scales(frame)
+    numbers = factored_numbers(contacts.table_sizes(None), *frame.tangents.shape[2:])
+    left, right, sites = over_tiles(tile, pairs, numbers, memory_limit)
+    square = (n_components, n_components)
+    c = frame.weights
+    sites = sites.reshape(*square, -1, p, p) * (c[:, None] * c[None])[:, :, None, None, None]
+    return FactoredGram(
+        left=(left * scales[pairs.bra, None]).reshape(*square, *left.shape[1:]),
+        right=(right * scales[pairs.ket, None]).reshape(*square, *right.shape[1:]),
+        sites=jnp.transpose(sites, (2, 0, 3, 1, 4)).reshape(-1, n_components * p, n_components * p),
+        bra_sites=contacts.bra_sites,
+        ket_sites=contacts.ket_sites,
+    )
+
+
+def gram_and_force(
+    frame: Frame,
+    g: Float[Array, " operator"],
+    contacts: Contacts,
+    generator: Generator,
+    log_scale: Float[Array, ""],
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+) -> tuple[Float[Array, "parameter parameter"], Float[Array, " parameter"]]:
+    """S and F of one mixture; pairs share contacts and overlaps, and S is computed for k <= l only."""
+    scene = Scene(contacts, g, log_scale)
+
+    def upper_tile(bras: Array, kets: Array) -> tuple[Array, tuple[Array, Array]]:
+        return _gram_blocks(frame, frame, bras, kets, scene), transfer_and_gradient(
+            frame, frame, bras, kets, scene, generator
+        )
+
+    def lower_tile(bras: Array, kets: Array) -> tuple[Array, Array]:
+        return transfer_and_gradient(frame, frame, bras, kets, scene, generator)
+
+    n_components = len(frame.weights)
+    upper, lower = pairs_up_to_diagonal(n_components), pairs_below_diagonal(n_components)
+    numbers = pair_numbers(contacts.table_sizes(generator), *frame.tangents.shape[2:])
+    blocks, parts = over_tiles(upper_tile, upper, numbers, memory_limit)
+    if len(lower.bra):
+        rest = over_tiles(lower_tile, lower, numbers, memory_limit)
+        parts = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), parts, rest)
+    pairs = upper.followed_by(lower)
+    return _assemble_gram(frame, upper, blocks), assemble_force(frame, frame, pairs, parts)
+
+
+class _GramFactors(NamedTuple):
+    """What the Gram blocks of a tile of pairs are made of, before the weights c_k c_l.
+
+    Attributes:
+        left: (Q, G, q), share · P · (1, w summed over the contacts of each free site) of every image.
+        right: (Q, G, q), (1, u summed likewise).
+        w, u: (p, E, Q), eq. 11 of docs/theory.md at every contact.
+        s: (E, Q), the site overlaps.
+        meeting: (E, Q), share · P summed over the images of which a contact is part.
+        along_bra, along_ket: p tables (D, F, Q) and (D, E, Q) of tangents, g in the first.
+    """
+
+    left: Float[Array, "pair image parameter"]
+    right: Float[Array, "pair image parameter"]
+    w: Float[Array, "parameter contact pair"]
+    u: Float[Array, "parameter contact pair"]
+    s: Float[Array, "contact pair"]
+    meeting: Float[Array, "contact pair"]
+    along_bra: list[Float[Array, "operator site pair"]]
+    along_ket: list[Float[Array, "operator contact pair"]]
+
+
+def _gram_factors(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: Scene) -> _GramFactors:
+    contacts, g = scene.contacts, scene.g[:, None, None]
+    v = leading(bra.vectors, bras)
+    met = meet(v, leading(ket.vectors, kets), scene)
+    along_bra = [leading(t, bras) * g for t in jnp.moveaxis(bra.tangents, 3, 0)]
+    along_ket = [contacts.at_ket(leading(t, kets)) for t in jnp.moveaxis(ket.tangents, 3, 0)]
+    w = kept(jnp.stack([contacts.contracted(t, met.ket) for t in along_bra]) / met.s[None])
+    u = kept(jnp.stack([contacts.contracted(v * g, t) for t in along_ket]) / met.s[None])
+    amount, _ = image_overlaps(met.s, jnp.zeros_like(met.s), scene)
+    n_pairs, order = len(bras), len(contacts.share)
+    ones = jnp.ones((n_pairs, order, 1))
+    rows, columns = (x.reshape(n_pairs, order, -1) for x in (contacts.images.rows(w), contacts.images.columns(u)))
+    left = jnp.concatenate([ones, rows], axis=2) * amount.T[:, :, None]
+    right = jnp.concatenate([ones, columns], axis=2)
+    return _GramFactors(left, right, w, u, met.s, contacts.images.totals(amount), along_bra, along_ket)
+
+
+def _contact_blocks(factors: _GramFactors, contacts: Contacts) -> Float[Array, "parameter other contact pair"]:
+    """P (∂_α v · g · ∂_β v' / s - w_α u_β) at every contact, summed over the images of which it is part."""
+    site = [[contacts.contracted(a, b) for b in factors.along_ket] for a in factors.along_bra]
+    quotients = jnp.stack([jnp.stack(row) for row in site]) / factors.s[None, None]
+    return (quotients - factors.w[:, None] * factors.u[None]) * factors.meeting[None, None]
+
+
+def _gram_blocks(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: Scene) -> Float[Array, "pair row column"]:
+    """Σ over images of the (q, q) blocks, derivatives in weight and sites, before the weights c_k c_l."""
+    contacts = scene.contacts
+    factors = _gram_factors(bra, ket, bras, kets, scene)
+    block = jnp.einsum("qgx,qgy->qxy", factors.left, factors.right)
+    if contacts.complete:
+        tangents = bra.tangents[bras] * scene.g[None, None, :, None], ket.tangents[kets]
+        sites = kept(_site_blocks(*tangents, factors, contacts))
+        return block + jnp.pad(sites, ((0, 0), (1, 0), (1, 0)))
+    p = jnp.arange(bra.tangents.shape[3], dtype=jnp.int32)
+    at_row = 1 + contacts.bra_sites[:, None, None] * len(p) + p[None, :, None]
+    at_column = 1 + contacts.ket_sites[:, None, None] * len(p) + p[None, None, :]
+    return block.at[:, at_row, at_column].add(jnp.transpose(_contact_blocks(factors, contacts), (3, 2, 0, 1)))
+
+
+def _site_blocks(
+    dressed: Float[Array, "pair site operator parameter"],
+    tangents: Float[Array, "pair site operator parameter"],
+    factors: _GramFactors,
+    contacts: Contacts,
+) -> Float[Array, "pair row column"]:
+    """The sum of `_contact_blocks` over contacts, from all of them in row-major order.
+
+    Laid out by pair, row and column from the start: the small tables are transposed, not the blocks.
+    """
+    n_pairs, n_free, _, p = dressed.shape
+    n_labels = len(contacts.maps) + 1
+
+    def by_pair(table: Array) -> Array:
+        split = table.reshape(-1, n_free, n_free, n_labels, n_pairs)
+        return jnp.transpose(split, (3, 4, 1, 2, 0))
+
+    maps = jnp.concatenate([jnp.eye(dressed.shape[2])[None], contacts.maps]) if n_labels > 1 else [None]
+    w, u = by_pair(factors.w), by_pair(factors.u)
+    inner, outer = by_pair(factors.meeting / factors.s)[..., 0], by_pair(factors.meeting)[..., 0]
+    total = jnp.zeros((n_pairs, n_free, p, n_free, p))
+    for label, image in enumerate(maps):
+        kets = tangents if image is None else jnp.einsum("ab,qjbp->qjap", image, tangents)
+        overlaps = jnp.einsum("qiax,qjay->qixjy", dressed, kets)
+        pulled = jnp.transpose(w[label] * outer[label][..., None], (0, 1, 3, 2))
+        total += overlaps * inner[label][:, :, None, :, None] - pulled[..., None] * u[label][:, :, None, :, :]
+    return total.reshape(n_pairs, n_free * p, n_free * p)
+
+
+def _assemble_gram(frame: Frame, upper: Pairs, blocks: Float[Array, "pair row column"]) -> Array:
+    scales = component_scales(frame)
+    n_components, q = scales.shape
+    blocks = blocks * scales[upper.bra, :, None] * scales[upper.ket, None, :]
+    full = jnp.zeros((n_components, q, n_components, q))
+    full = full.at[upper.ket, :, upper.bra, :].set(blocks.transpose(0, 2, 1))
+    full = full.at[upper.bra, :, upper.ket, :].set(blocks)
+    return full.reshape(scales.size, scales.size)
