@@ -18,12 +18,11 @@ from threadpoolctl import threadpool_limits
 import husimix as hx
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
-from husimix.phasespace.gram import gram_and_force, gram_matrix
+from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
 from husimix.phasespace.kernels import Frame
 from husimix.phasespace.metric import site_metric
-from husimix.phasespace.sizes import parameter_count
 from husimix.solve.arrangement import arrange
-from husimix.solve.metric_solvers import AbstractMetricSolver
+from husimix.solve.estimate import estimated
 from husimix.solve.symmetries import Symmetry
 from husimix.solve.tdvp import Motion, Point
 
@@ -38,6 +37,22 @@ CASES = [
 ]
 """Length, symmetry, window, K."""
 
+FORMS = [
+    (3, None, 4),
+    (4, None, 4),
+    (6, None, 4),
+    (8, None, 4),
+    (12, None, 4),
+    (4, None, 8),
+    (6, None, 8),
+    (8, None, 8),
+    (4, None, 16),
+    (6, None, 16),
+    (6, "auto", 4),
+    (8, "auto", 4),
+]
+"""Length, symmetry, K of open lattices, with the Gram matrix in both forms."""
+
 TIMES_HEADER = [
     "| lattice | symmetry | window | K | G | F | P | overlaps | force | Gram | Gram + force | velocity "
     "| Cholesky 1 thread | 2 threads |",
@@ -47,6 +62,11 @@ BOUNDS_HEADER = [
     "| lattice | symmetry | window | K | images by | product GFLOP/s | of peak | of Gram's time | Cholesky GFLOP/s "
     "| of peak | sums GB/s | of copy | factors GB/s | of copy |",
     "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+]
+
+FORMS_HEADER = [
+    "| lattice | symmetry | K | G | P | iterations | matrix ms | factors ms | ratio | automatic |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -63,9 +83,7 @@ def problem(
     window: int | None,
     count: int,
     periodic: bool = True,
-    solver: AbstractMetricSolver | None = None,
-    memory_limit: float = 4.0,
-    factored: bool = False,
+    gram: str = "matrix",
 ) -> Problem:
     """The dissipative Ising model on a square, K components around all spins down, like in `mesolve`."""
     lattice = hx.Lattice.square(length, length, periodic=periodic)
@@ -75,18 +93,26 @@ def problem(
     # In NumPy, so that no compilation counts as set-up; the background is common to all components, as in a run.
     coordinates = free + 0.3 * np.random.default_rng(0).normal(size=(count, *free.shape[1:]))
     coordinates[:, arrangement.background] = free[:, arrangement.background]
-    needed = 32 * parameter_count(count, free.shape[1], space.n_parameters) ** 2
+    needs = estimated(arrangement, count, space, hx.TDVP(gram=gram))
     motion = Motion(
         contact_generator(arrangement.generator, arrangement.layout),
         contacts_of(arrangement.layout),
         jnp.asarray(site_metric("husimi", state.basis)),
         space,
-        hx.Tikhonov() if solver is None else solver,
-        int(memory_limit * 2**30) - (0 if factored else needed),
-        factored,
+        hx.Tikhonov(),
+        needs.kernel_bytes(),
+        gram == "factors",
     )
     motion = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float | np.ndarray) else x, motion)
     return Problem(motion, Point(jnp.asarray(np.full(count, 1.0 / count)), jnp.asarray(coordinates)))
+
+
+def product_seconds(case: Problem) -> float:
+    """One product of the Gram matrix, kept as its factors, with a vector."""
+    motion, frame = case.motion, case.motion.frame(case.point)
+    scale = kernels.log_norm(frame.vectors, motion.g, motion.contacts.sizes)
+    factors = jax.jit(factored_gram)(frame, motion.g, motion.contacts, scale)
+    return compiled_seconds(lambda matrix, x: matrix @ x, factors, jnp.ones(len(factors)))
 
 
 class Timing(NamedTuple):
@@ -193,6 +219,24 @@ def bounds_row(name: str, case: Problem, timing: Timing, peaks: tuple[float, flo
     )
 
 
+def forms_row(length: int, symmetry: Symmetry, count: int) -> str:
+    """A velocity with the Gram matrix in either form."""
+    seconds, iterations = {}, 0.0
+    for gram in ("matrix", "factors"):
+        case = problem(length, symmetry, None, count, periodic=False, gram=gram)
+        with threadpool_limits(1, user_api="blas"):
+            seconds[gram] = compiled_seconds(Motion.velocity, *case)
+            iterations = jax.jit(Motion.velocity)(*case)[1].metric.iterations
+    _, order, q = product_shape(case)
+    lattice = hx.Lattice.square(length, length)
+    told = hx.estimate(hx.models.dissipative_ising(lattice), components=count, symmetry=symmetry).gram
+    return (
+        f"| {length}×{length} open | {symmetry or 'none'} | {count} | {order} | {q * count} | {iterations:.0f} "
+        f"| {1e3 * seconds['matrix']:.2f} | {1e3 * seconds['factors']:.2f} "
+        f"| {seconds['matrix'] / seconds['factors']:.2f} | {told} |"
+    )
+
+
 def heading(peaks: tuple[float, float, float]) -> str:
     xla, blas, copy = peaks
     return f"""# Time of the kernels
@@ -221,6 +265,13 @@ in a matrix product of XLA (1024 rows, all cores), {blas / 1e9:.1f} GFLOP/s in a
   the tables stay in cache. Within the kernel the gather is part of the multiplication, and nothing is written.
 
 {{bounds}}
+
+## Matrix or factors
+
+A velocity with the Gram matrix as a matrix (Cholesky) and as its factors (conjugate gradients to 1e-8), on open
+lattices; the last column is what `gram="auto"` takes.
+
+{{forms}}
 """
 
 
@@ -235,7 +286,15 @@ def main():
         times.append(times_row(name, case, timing))
         bounds.append(bounds_row(name, case, timing, peaks))
         print(times[-1], bounds[-1], sep="\n", flush=True)
-    tables = {"times": "\n".join(TIMES_HEADER + times), "bounds": "\n".join(BOUNDS_HEADER + bounds)}
+    forms = []
+    for length, symmetry, count in FORMS:
+        forms.append(forms_row(length, symmetry, count))
+        print(forms[-1], flush=True)
+    tables = {
+        "times": "\n".join(TIMES_HEADER + times),
+        "bounds": "\n".join(BOUNDS_HEADER + bounds),
+        "forms": "\n".join(FORMS_HEADER + forms),
+    }
     target.write_text(heading(peaks).format(**tables))
     print(f"Wrote {target}")
 

@@ -33,7 +33,7 @@ class Case:
         window: radius, or None.
         periodic: whether the lattice is a torus.
         step: only translations by a multiple of this many sites; 1 for what `symmetry` says.
-        solver: the metric solver, by its name in husimix.
+        gram: whether the Gram matrix is kept as a "matrix" or as its "factors".
     """
 
     length: int
@@ -42,7 +42,7 @@ class Case:
     window: int | None = None
     periodic: bool = True
     step: int = 1
-    solver: str = "Tikhonov"
+    gram: str = "matrix"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Outcome:
         setup: symmetries, contacts and tables, in NumPy.
         compilation: of the velocity.
         velocity: median time of one.
+        product: median time of the Gram matrix, kept as its factors, times one vector; None for a matrix.
         setup_memory: peak of the process after the set-up, less that of the bare import.
         memory: peak of the process at the end, less that of the bare import.
         buffers: what the compiled velocity allocates, by XLA's own account.
@@ -67,6 +68,7 @@ class Outcome:
     setup: float
     compilation: float
     velocity: float
+    product: float | None
     setup_memory: float
     memory: float
     buffers: float
@@ -105,17 +107,22 @@ SERIES = {
     "translations": Series(
         'symmetry="translations", K = 2', "N", tuple(Case(length, 2, "translations") for length in LENGTHS[:4]), 2.5
     ),
-    # A solver that does not build the Gram matrix: the same cases with another `solver`, and more lengths.
-    "open": Series(
-        "open, no symmetry, dense Gram, K = 2",
+    "matrix": Series(
+        "open, no symmetry, Gram as a matrix, K = 4",
         "N",
-        tuple(Case(length, 2, None, periodic=False) for length in LENGTHS[:5]),
+        tuple(Case(length, 4, None, periodic=False) for length in LENGTHS[:5]),
         2.5,
+    ),
+    "factors": Series(
+        "open, no symmetry, Gram as factors, K = 4",
+        "N",
+        tuple(Case(length, 4, None, periodic=False, gram="factors") for length in LENGTHS),
+        1.0,
     ),
     "full": Series('symmetry="full", K = 2', "N", tuple(Case(length, 2) for length in LENGTHS), 2.0),
 }
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-MARKERS = ("o", "s", "^", "D")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v")
 
 
 def measure(case: Case) -> Outcome:
@@ -130,8 +137,7 @@ def measure(case: Case) -> Outcome:
     bare = peak_memory()
     began = time.perf_counter()
     symmetry = case.symmetry if case.step == 1 else some_translations(case.length, case.step)
-    solver = getattr(kernels.hx, case.solver)()
-    found = kernels.problem(case.length, symmetry, case.window, case.components, case.periodic, solver, CASE_GIBIBYTES)
+    found = kernels.problem(case.length, symmetry, case.window, case.components, case.periodic, case.gram)
     setup, setup_memory = time.perf_counter() - began, peak_memory() - bare
     began = time.perf_counter()
     velocity = jax.jit(Motion.velocity).lower(*found).compile()
@@ -142,6 +148,7 @@ def measure(case: Case) -> Outcome:
         jax.block_until_ready(velocity(*found))
         repeats = int(np.clip(2.0 / (time.perf_counter() - began), 3, 100))
         seconds = median_seconds(velocity, *found, repeats=repeats)
+        product = kernels.product_seconds(found) if case.gram == "factors" else None
     _, order, q = kernels.product_shape(found)
     report = velocity.memory_analysis()
     buffers = (report.temp_size_in_bytes + report.argument_size_in_bytes + report.output_size_in_bytes) / 2**20
@@ -152,6 +159,7 @@ def measure(case: Case) -> Outcome:
         setup,
         compilation,
         seconds,
+        product,
         setup_memory,
         peak_memory() - bare,
         buffers,
@@ -230,7 +238,8 @@ def run(series: Series, known: dict[Case, Outcome | str], deadline: float) -> li
 
 
 def points(series: Series, rows: list[tuple[Case, Outcome | str]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    done = [(axis_value(series, c), getattr(o, name)) for c, o in rows if isinstance(o, Outcome)]
+    values = [(axis_value(series, c), getattr(o, name)) for c, o in rows if isinstance(o, Outcome)]
+    done = [(x, y) for x, y in values if y is not None]
     return np.array(done).reshape(-1, 2).T
 
 
@@ -244,9 +253,9 @@ def exponent(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 TABLE_HEADER = [
-    "| lattice | K | symmetry | window | G | F | P | set-up s | compile s | ms per velocity | peak MiB "
-    "| set-up MiB | buffers MiB |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "| lattice | K | symmetry | window | G | F | P | set-up s | compile s | ms per velocity | ms S·x "
+    "| peak MiB | set-up MiB | buffers MiB |",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -257,11 +266,12 @@ def table_row(series: Series, case: Case, outcome: Outcome | str) -> str:
     lattice = f"{case.length}×{case.length}{'' if case.periodic else ' open'}"
     settings = f"| {lattice} | {case.components} | {symmetry} | {'' if case.window is None else case.window} "
     if isinstance(outcome, str):
-        return settings + f"| | | | | | {outcome} | | | |"
+        return settings + f"| | | | | | {outcome} | | | | |"
     o = outcome
+    product = "" if o.product is None else f"{1e3 * o.product:.3g}"
     return settings + (
         f"| {o.order} | {o.free_sites} | {o.parameters} | {o.setup:.2f} | {o.compilation:.1f} | "
-        f"{1e3 * o.velocity:.3g} | {o.memory:.0f} | {o.setup_memory:.0f} | {o.buffers:.3g} |"
+        f"{1e3 * o.velocity:.3g} | {product} | {o.memory:.0f} | {o.setup_memory:.0f} | {o.buffers:.3g} |"
     )
 
 
@@ -270,7 +280,7 @@ def exponent_line(series: Series, rows: list[tuple[Case, Outcome | str]]) -> str
         power = exponent(*points(series, rows, name))
         return "" if power is None else f"{power:.2f}"
 
-    names = ("velocity", "memory", "buffers", "setup")
+    names = ("velocity", "product", "memory", "buffers", "setup")
     return f"| {series.name} | {series.axis} | " + " | ".join(shown(name) for name in names) + " |"
 
 
@@ -319,8 +329,8 @@ def report(results: dict[str, list[tuple[Case, Outcome | str]]]) -> str:
         "",
         "Powers fitted to the upper half of each range, on a logarithmic scale, at least three points.",
         "",
-        "| series | against | time | peak memory | buffers | set-up time |",
-        "|---|---|---|---|---|---|",
+        "| series | against | time | product S·x | peak memory | buffers | set-up time |",
+        "|---|---|---|---|---|---|---|",
         *(exponent_line(SERIES[key], rows) for key, rows in results.items()),
         "",
         "![Time and memory of one velocity](scaling.png)",

@@ -10,7 +10,7 @@ __all__ = ["keep_compiled"]
 
 _VARIABLE = "HUSIMIX_CACHE"
 # Compilations shorter than this cost less than the file that would hold them.
-_SHORTEST_S = 0.2
+_SHORTEST_S = 0.02
 
 
 def keep_compiled() -> None:

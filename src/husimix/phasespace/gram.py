@@ -6,7 +6,6 @@ The block of a pair of components is a sum over images of outer products, plus w
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -16,16 +15,15 @@ from husimix.phasespace.kernels import (
     DEFAULT_MEMORY_LIMIT,
     Frame,
     Scene,
-    assemble_force,
     component_scales,
+    force,
     image_overlaps,
     kept,
     leading,
     meet,
-    transfer_and_gradient,
 )
 from husimix.phasespace.sizes import factored_numbers, pair_numbers
-from husimix.phasespace.tiles import Pairs, all_pairs, over_tiles, pairs_below_diagonal, pairs_up_to_diagonal
+from husimix.phasespace.tiles import Pairs, all_pairs, over_tiles, pairs_up_to_diagonal
 
 __all__ = ["factored_gram", "gram_and_force", "gram_matrix"]
 
@@ -94,26 +92,21 @@ def gram_and_force(
     log_scale: Float[Array, ""],
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> tuple[Float[Array, "parameter parameter"], Float[Array, " parameter"]]:
-    """S and F of one mixture; pairs share contacts and overlaps, and S is computed for k <= l only."""
+    """S and F of one mixture; S is computed for pairs k <= l only.
+
+    Each makes its own table of site overlaps, one part in ten of the work of `force`: sharing it would mean to
+    trace and compile the force once for k <= l and once for k > l.
+    """
     scene = Scene(contacts, g, log_scale)
 
-    def upper_tile(bras: Array, kets: Array) -> tuple[Array, tuple[Array, Array]]:
-        return _gram_blocks(frame, frame, bras, kets, scene), transfer_and_gradient(
-            frame, frame, bras, kets, scene, generator
-        )
+    def tile(bras: Array, kets: Array) -> Array:
+        return _gram_blocks(frame, frame, bras, kets, scene)
 
-    def lower_tile(bras: Array, kets: Array) -> tuple[Array, Array]:
-        return transfer_and_gradient(frame, frame, bras, kets, scene, generator)
-
-    n_components = len(frame.weights)
-    upper, lower = pairs_up_to_diagonal(n_components), pairs_below_diagonal(n_components)
-    numbers = pair_numbers(contacts.table_sizes(generator), *frame.tangents.shape[2:])
-    blocks, parts = over_tiles(upper_tile, upper, numbers, memory_limit)
-    if len(lower.bra):
-        rest = over_tiles(lower_tile, lower, numbers, memory_limit)
-        parts = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), parts, rest)
-    pairs = upper.followed_by(lower)
-    return _assemble_gram(frame, upper, blocks), assemble_force(frame, frame, pairs, parts)
+    pairs = pairs_up_to_diagonal(len(frame.weights))
+    numbers = pair_numbers(contacts.table_sizes(None), *frame.tangents.shape[2:])
+    blocks = over_tiles(tile, pairs, numbers, memory_limit)
+    moved = force(frame, frame, g, contacts, generator, log_scale, memory_limit)
+    return _assemble_gram(frame, pairs, blocks), moved
 
 
 class _GramFactors(NamedTuple):

@@ -23,7 +23,6 @@ __all__ = [
     "DEFAULT_MEMORY_LIMIT",
     "Frame",
     "Scene",
-    "assemble_force",
     "component_scales",
     "force",
     "image_overlaps",
@@ -32,7 +31,6 @@ __all__ = [
     "log_norm",
     "meet",
     "overlaps",
-    "transfer_and_gradient",
     "transfers",
 ]
 
@@ -144,11 +142,11 @@ def force(
     scene = Scene(contacts, g, log_scale)
 
     def tile(bras: Array, kets: Array) -> tuple[Array, Array]:
-        return transfer_and_gradient(bra, ket, bras, kets, scene, generator)
+        return _transfer_and_gradient(bra, ket, bras, kets, scene, generator)
 
     pairs = all_pairs(len(bra.weights), len(ket.weights))
     numbers = 3 * transfer_numbers(contacts.table_sizes(generator), bra.vectors.shape[-1])
-    return assemble_force(bra, ket, pairs, over_tiles(tile, pairs, numbers, memory_limit))
+    return _assemble_force(bra, ket, pairs, over_tiles(tile, pairs, numbers, memory_limit))
 
 
 def leading(vectors: Float[Array, "component site operator"], chosen: Array) -> Float[Array, "operator site pair"]:
@@ -204,7 +202,7 @@ def _transfer(
     return jnp.sum(p * rate, axis=0)
 
 
-def transfer_and_gradient(
+def _transfer_and_gradient(
     bra: Frame, ket: Frame, bras: Array, kets: Array, scene: Scene, generator: Generator
 ) -> tuple[Float[Array, " pair"], Float[Array, "pair site operator"]]:
     """Transfer and its gradient in the bra vectors, for each pair."""
@@ -220,8 +218,8 @@ def component_scales(frame: Frame) -> Float[Array, "component parameter"]:
     return jnp.concatenate([jnp.ones((len(frame.weights), 1)), sites], axis=1)
 
 
-def assemble_force(bra: Frame, ket: Frame, pairs: Pairs, parts: tuple[Array, Array]) -> Float[Array, " parameter"]:
-    """F from the results of `transfer_and_gradient` for all pairs."""
+def _assemble_force(bra: Frame, ket: Frame, pairs: Pairs, parts: tuple[Array, Array]) -> Float[Array, " parameter"]:
+    """F from the results of `_transfer_and_gradient` for all pairs."""
 
     def summed(part: Array) -> Array:
         weighted = part * ket.weights[pairs.ket].reshape(-1, *(1,) * (part.ndim - 1))

@@ -62,7 +62,7 @@ class AbstractManifold(eqx.Module):
         """The coordinates of given vectors v, (..., D). Raises ValueError for vectors off the manifold."""
 
     @abc.abstractmethod
-    def scattered(self, key: jax.Array, coordinates: Coordinates, spread: float) -> Coordinates:
+    def scattered(self, rng: np.random.Generator, coordinates: np.ndarray, spread: float) -> np.ndarray:
         """Random points near the given ones, at distances of the order of `spread` (in Bloch vector length)."""
 
 
@@ -99,12 +99,12 @@ class Bloch(AbstractManifold):
     def coordinates_of(self, vectors: np.ndarray) -> np.ndarray:
         return np.asarray(vectors)[..., 1:]
 
-    def scattered(self, key: jax.Array, coordinates: Coordinates, spread: float) -> Coordinates:
-        moved = coordinates + spread * jax.random.normal(key, coordinates.shape)
+    def scattered(self, rng: np.random.Generator, coordinates: np.ndarray, spread: float) -> np.ndarray:
+        moved = coordinates + spread * rng.standard_normal(coordinates.shape)
         # Pure states have |r|² = D/d - 1 = d - 1; start no component outside that ball.
-        radius = jnp.sqrt(self.basis.dimension - 1.0)
-        length = jnp.linalg.norm(moved, axis=-1, keepdims=True)
-        return moved * jnp.minimum(1.0, radius / jnp.maximum(length, 1e-300))
+        radius = np.sqrt(self.basis.dimension - 1.0)
+        length = np.linalg.norm(moved, axis=-1, keepdims=True)
+        return moved * np.minimum(1.0, radius / np.maximum(length, 1e-300))
 
 
 class Coherent(AbstractManifold):
@@ -159,8 +159,9 @@ class Coherent(AbstractManifold):
             )
         return n
 
-    def scattered(self, key: jax.Array, coordinates: Coordinates, spread: float) -> Coordinates:
-        return self.restored(coordinates + spread * jax.random.normal(key, coordinates.shape))
+    def scattered(self, rng: np.random.Generator, coordinates: np.ndarray, spread: float) -> np.ndarray:
+        moved = coordinates + spread * rng.standard_normal(coordinates.shape)
+        return moved / np.linalg.norm(moved, axis=-1, keepdims=True)
 
 
 MANIFOLDS: dict[str, type[AbstractManifold]] = {"bloch": Bloch, "coherent": Coherent}

@@ -67,6 +67,10 @@ class Mixture(eqx.Module):
         """(K, N, D), the vectors v_i^k."""
         return self.manifold.vectors(self.coordinates)
 
+    def site_values(self) -> Float[Array, "site operator"]:
+        """(N, D), Σ_k c_k v_i^k: the one-site expectation values of the components as they stand."""
+        return jnp.einsum("k,kia->ia", self.weights, self.vectors)
+
     def images(self, sites: Any = slice(None)) -> tuple[Float[Array, " image"], Float[Array, "image site operator"]]:
         """The group average written out: K·|G| weights and their vectors on some sites.
 

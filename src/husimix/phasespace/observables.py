@@ -3,6 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +17,7 @@ from husimix.physics.transformation import Transformation
 if TYPE_CHECKING:
     from husimix.phasespace.mixture import Mixture
 
-__all__ = ["Measurement", "bloch", "check_operator", "correlation", "expect", "group_image"]
+__all__ = ["Measurement", "SiteAverage", "bloch", "check_operator", "correlation", "expect", "group_image"]
 
 # Floats that one step of a loop over products or rows may hold at a time: 64 MiB.
 _CHUNK = 1 << 23
@@ -47,7 +48,7 @@ def group_image(
     return jnp.einsum("...ab,...b->...a", maps[labels], arrived)
 
 
-class Measurement:
+class Measurement(eqx.Module):
     """An operator made ready to be measured on many states with the same symmetry group.
 
     Args:
@@ -56,22 +57,61 @@ class Measurement:
             need not be taken.
     """
 
-    def __init__(self, operator: Operator, group: SymmetryGroup):
-        self.is_hermitian = operator.is_hermitian
-        self._groups = list(operator.products())
-        self._is_symmetric = all(_is_unchanged(operator, group.element(g)) for g in group.generators)
+    products: tuple[tuple[Int[Array, "product q"], Int[Array, "product q"], Complex[Array, " product"]], ...]
+    is_hermitian: bool = eqx.field(static=True)
+    is_symmetric: bool = eqx.field(static=True)
 
-    def __call__(self, state: "Mixture") -> float | complex:
-        """⟨O⟩, a float for Hermitian O, else complex.
+    def __init__(self, operator: Operator, group: SymmetryGroup):
+        self.products = tuple((jnp.asarray(s), jnp.asarray(m), jnp.asarray(f)) for s, m, f in operator.products())
+        self.is_hermitian = operator.is_hermitian
+        self.is_symmetric = all(_is_unchanged(operator, group.element(g)) for g in group.generators)
+
+    def value(self, state: "Mixture") -> Complex[Array, ""]:
+        """⟨O⟩ as a complex array.
 
         Cost: K q for each product of q sites if O is symmetric, |G| times as much if not.
         """
-        if self._is_symmetric:
+        if self.is_symmetric:
             state = state.one_image()
-        total = 0j
-        for sites, members, coefficients in self._groups:
-            total += complex(_expect_products(state, sites, members, coefficients))
-        return total.real if self.is_hermitian else total
+        values = [_expect_products(state, *products) for products in self.products]
+        return jnp.sum(jnp.array(values, dtype=complex))
+
+    def number(self, value: complex) -> float | complex:
+        """A value as a float for Hermitian O, else complex."""
+        return float(np.real(value)) if self.is_hermitian else complex(value)
+
+    def __call__(self, state: "Mixture") -> float | complex:
+        """⟨O⟩, a float for Hermitian O, else complex."""
+        return self.number(complex(self.value(state)))
+
+
+class SiteAverage(eqx.Module):
+    """The mean of one-site expectation values over a symmetry group, made ready once.
+
+    Args:
+        group: the group. Of pure permutations it is the mean over the sites that it carries into each other.
+    """
+
+    orbits: Int[np.ndarray, " site"] | None
+    group: SymmetryGroup | None
+
+    def __init__(self, group: SymmetryGroup):
+        self.orbits = None if len(group.maps) else group.permutations.min(axis=0)
+        self.group = group if len(group.maps) else None
+
+    def __call__(self, values: Float[Array, "site operator"]) -> Float[Array, "site operator"]:
+        """The average of Σ_k c_k v_i^k, (N, D)."""
+        if self.group is None:
+            orbits = jnp.asarray(self.orbits)
+            totals = jnp.zeros_like(values).at[orbits].add(values)
+            return (totals / jnp.zeros(len(values)).at[orbits].add(1.0)[:, None])[orbits]
+        group = self.group
+
+        def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
+            return total + group_image(values, group, *element), None
+
+        elements = jnp.asarray(group.sources), jnp.asarray(group.labels)
+        return jax.lax.scan(add, jnp.zeros_like(values), elements)[0] / group.order
 
 
 def expect(state: "Mixture", operator: Operator) -> float | complex:
@@ -137,20 +177,13 @@ def correlation(state: "Mixture", first: str, second: str, *, connected: bool = 
     return matrix - np.outer(one_site[:, a], one_site[:, b]) if connected else matrix
 
 
-@jax.jit
 def _one_site(state: "Mixture") -> Float[Array, "site operator"]:
-    summed = jnp.einsum("k,kia->ia", state.weights, state.vectors)
-    if not len(state.group.maps):
-        # The mean over the group is the mean over the sites that it carries into each other.
-        orbit = jnp.min(jnp.asarray(state.group.permutations), axis=0)
-        totals = jnp.zeros_like(summed).at[orbit].add(summed)
-        return (totals / jnp.zeros(len(summed)).at[orbit].add(1.0)[:, None])[orbit]
+    return _averaged(SiteAverage(state.group), state.one_image())
 
-    def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + group_image(summed, state.group, *element), None
 
-    elements = jnp.asarray(state.group.sources), jnp.asarray(state.group.labels)
-    return jax.lax.scan(add, jnp.zeros_like(summed), elements)[0] / state.group.order
+@eqx.filter_jit
+def _averaged(average: SiteAverage, image: "Mixture") -> Float[Array, "site operator"]:
+    return average(image.site_values())
 
 
 @partial(jax.jit, static_argnums=(1, 2))

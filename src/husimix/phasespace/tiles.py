@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-__all__ = ["Pairs", "all_pairs", "over_tiles", "pairs_below_diagonal", "pairs_up_to_diagonal"]
+__all__ = ["Pairs", "all_pairs", "over_tiles", "pairs_up_to_diagonal"]
 
 
 class Pairs(NamedTuple):
@@ -22,10 +22,6 @@ class Pairs(NamedTuple):
         """Pairs from two arrays of indices of any shape and kind."""
         return cls(*(i.ravel().astype(np.int32) for i in indices))
 
-    def followed_by(self, other: "Pairs") -> "Pairs":
-        """These pairs, then others."""
-        return Pairs(*(np.concatenate(both) for both in zip(self, other, strict=True)))
-
 
 def all_pairs(n_bras: int, n_kets: int) -> Pairs:
     """Every bra with every ket, row by row."""
@@ -35,11 +31,6 @@ def all_pairs(n_bras: int, n_kets: int) -> Pairs:
 def pairs_up_to_diagonal(n: int) -> Pairs:
     """The pairs k <= l."""
     return Pairs.of(np.triu_indices(n))
-
-
-def pairs_below_diagonal(n: int) -> Pairs:
-    """The pairs k > l."""
-    return Pairs.of(np.tril_indices(n, -1))
 
 
 def over_tiles(tile: Callable[[Array, Array], Any], pairs: Pairs, numbers: int, memory_limit: int) -> Any:

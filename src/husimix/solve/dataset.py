@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from husimix._errors import argument_error
 from husimix._version import __version__
@@ -18,6 +17,8 @@ from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from husimix.solve.result import Result
 
 __all__ = ["from_dataset", "read", "to_dataset", "write"]
@@ -32,7 +33,7 @@ _GROUP = {
 _LIBRARIES = ("jax", "jaxlib", "diffrax", "equinox", "numpy", "xarray")
 
 
-def to_dataset(result: "Result") -> xr.Dataset:
+def to_dataset(result: "Result") -> "xr.Dataset":
     """The labelled dataset of a result; see `Result.to_xarray`."""
     variables: dict[str, Any] = {"bloch": (("time", "site", "axis"), result.bloch, {"long_name": "Bloch vector"})}
     for name, values in result.expect.items():
@@ -57,6 +58,8 @@ def to_dataset(result: "Result") -> xr.Dataset:
         coords["part"] = ["real", "imag"]
     if result.model.lattice is not None:
         variables["position"] = (("site", "dimension"), result.model.lattice.positions)
+    import xarray as xr  # here, because it would take half of the time of `import husimix`
+
     return xr.Dataset(variables, coords=coords, attrs=_attributes(result))
 
 
@@ -76,7 +79,7 @@ def _attributes(result: "Result") -> dict[str, Any]:
     }
 
 
-def from_dataset(data: xr.Dataset) -> dict[str, Any]:
+def from_dataset(data: "xr.Dataset") -> dict[str, Any]:
     """The fields of a `Result` by name, the status as its name."""
     kind = json.loads(data.attrs["state"])
     group = {name: data[name].values for name in _GROUP}
@@ -109,7 +112,7 @@ def from_dataset(data: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def write(data: xr.Dataset, path: Path) -> Path:
+def write(data: "xr.Dataset", path: Path) -> Path:
     """Write a dataset beside its place first, then move it there: a failure leaves no half of a file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -126,8 +129,10 @@ def write(data: xr.Dataset, path: Path) -> Path:
     return path
 
 
-def read(path: Path) -> xr.Dataset:
+def read(path: Path) -> "xr.Dataset":
     """Read a dataset that `write` wrote. Raises ValueError, naming the path, for anything else."""
+    import xarray as xr
+
     if not path.is_file():
         raise argument_error("path", "name an existing file", path)
     try:

@@ -27,7 +27,7 @@ from husimix.solve.progress import ProgressMeter
 from husimix.solve.recording import Recorder
 from husimix.solve.result import Result
 from husimix.solve.settings import TDVP
-from husimix.solve.stepping import Status, StepControl, StepRecord, evolve
+from husimix.solve.stepping import Status, StepControl, evolve
 from husimix.solve.symmetries import Symmetry, same_elements
 from husimix.solve.tdvp import Motion, Point
 
@@ -133,8 +133,8 @@ def _run(
     began = time.perf_counter()
     with _one_blas_thread(), ProgressMeter("mesolve", times[0], times[-1], progress) as meter:
 
-        def show(t: float, step: StepRecord) -> None:
-            meter.update(min(t, times[-1]), step.accepted)
+        def show(t: float, steps: int) -> None:
+            meter.update(min(t, times[-1]), steps)
 
         arrays = _as_arrays(motion)
         status, reached, last = evolve(arrays, start, times, control, method.max_steps, recorder, show)

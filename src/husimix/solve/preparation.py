@@ -1,6 +1,5 @@
 """The components that a run begins with."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -48,6 +47,10 @@ def with_components(
             n_components,
             "Components can be added but not taken away.",
         )
-    originals = jnp.asarray(coordinates)[np.arange(extra) % len(weights)]
-    scattered = manifold.scattered(jax.random.key(seed), originals, spread).at[:, kept].set(originals[:, kept])
-    return Point(jnp.concatenate([weights, jnp.zeros(extra)]), jnp.concatenate([jnp.asarray(coordinates), scattered]))
+    # All in NumPy: compiling JAX's random numbers would take a second.
+    originals = np.asarray(coordinates)[np.arange(extra) % len(weights)]
+    scattered = manifold.scattered(np.random.default_rng(seed), originals, spread)
+    scattered[:, kept] = originals[:, kept]
+    return Point(
+        jnp.asarray(np.append(weights, np.zeros(extra))), jnp.asarray(np.concatenate([coordinates, scattered]))
+    )

@@ -1,17 +1,20 @@
 """What a run keeps at each save time."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float, Int
 
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.mixture import Mixture
-from husimix.phasespace.observables import Measurement
+from husimix.phasespace.observables import Measurement, SiteAverage
+from husimix.physics.symmetry import SymmetryGroup
 from husimix.solve.arrangement import Arrangement
 from husimix.solve.stepping import StepRecord
 from husimix.solve.tdvp import Point
@@ -39,10 +42,20 @@ class Recorder:
         save_states: bool,
     ):
         self._arrangement = arrangement
-        self._manifold = manifold
-        self._contacts = contacts
-        self._measurements = measurements
         self._save_states = save_states
+        group = arrangement.group
+        if all(measurement.is_symmetric for measurement in measurements.values()):
+            group = SymmetryGroup.identity(group.n_sites)
+        view = _View(
+            jnp.asarray(arrangement.lattice_sites),
+            manifold,
+            contacts,
+            SiteAverage(arrangement.group),
+            dict(measurements),
+            group,
+        )
+        # Tables go to the device once, not at every save time.
+        self._view = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, view)
         self.times: list[float] = []
         self.bloch: list[np.ndarray] = []
         self.expect: dict[str, list[float | complex]] = {name: [] for name in measurements}
@@ -51,15 +64,14 @@ class Recorder:
 
     def mixture(self, point: Point) -> Mixture:
         """The state at a point, on all sites of the lattice."""
-        coordinates = point.coordinates[:, self._arrangement.lattice_sites]
-        return Mixture(point.weights, coordinates, self._manifold, self._arrangement.group)
+        return self._view.mixture(point, self._arrangement.group)
 
     def __call__(self, t: float, point: Point, step: StepRecord) -> None:
         """Measure and keep what belongs to a save time."""
-        state = self.mixture(point)
+        seen: _Seen = jax.device_get(_look(self._view, point))
         row = {
-            "trace": state.trace(),
-            "purity": float(_purity(point, self._manifold, self._contacts)),
+            "trace": float(seen.trace),
+            "purity": float(seen.purity),
             "steps": step.accepted,
             "rejected": step.rejected,
             "step_size": step.step_size,
@@ -69,20 +81,62 @@ class Recorder:
             "iterations": float(step.report.metric.iterations),
             "residual": float(step.report.residual),
         }
-        values = {name: measure(state) for name, measure in self._measurements.items()}
-        # Append only when all is measured: an interruption in between must leave equal lengths.
-        bloch = state.bloch()
+        # Nothing is computed between here and the last append: an interruption must leave equal lengths.
         self.times.append(t)
-        self.bloch.append(bloch)
-        for name, value in values.items():
-            self.expect[name].append(value)
+        self.bloch.append(np.asarray(seen.bloch))
+        for name, measurement in self._view.measurements.items():
+            self.expect[name].append(measurement.number(seen.values[name]))
         for name, value in row.items():
             self.diagnostics.setdefault(name, []).append(value)
         if self._save_states:
-            self.states.append(state)
+            self.states.append(self.mixture(point))
+
+
+class _View(eqx.Module):
+    """What is looked at in every point, and what that takes.
+
+    Attributes:
+        lattice_sites: (N,) int, the free site whose vector each site of the lattice carries.
+        manifold: where the components live.
+        contacts: of the run's layout, for overlaps at the cost of the run's own.
+        average: of one-site values.
+        measurements: by name.
+        group: what components are averaged over; the identity alone if all measurements are symmetric.
+    """
+
+    lattice_sites: Int[Array, " site"]
+    manifold: AbstractManifold
+    contacts: Contacts
+    average: SiteAverage
+    measurements: dict[str, Measurement]
+    group: SymmetryGroup
+
+    def mixture(self, point: Point, group: SymmetryGroup) -> Mixture:
+        """A point as a mixture on all sites of the lattice, averaged over a group."""
+        return Mixture(point.weights, point.coordinates[:, self.lattice_sites], self.manifold, group)
+
+
+class _Seen(NamedTuple):
+    """What a point looks like."""
+
+    bloch: Float[Array, "site axis"]
+    trace: Float[Array, ""]
+    purity: Float[Array, ""]
+    values: dict[str, Complex[Array, ""]]
 
 
 @eqx.filter_jit
+def _look(view: _View, point: Point) -> _Seen:
+    """All that a result holds of a point, in one call: many small ones would cost more than the steps between."""
+    state = view.mixture(point, view.group)
+    return _Seen(
+        bloch=view.average(state.site_values())[:, 1:4],
+        trace=jnp.sum(point.weights),
+        purity=_purity(point, view.manifold, view.contacts),
+        values={name: measurement.value(state) for name, measurement in view.measurements.items()},
+    )
+
+
 def _purity(point: Point, manifold: AbstractManifold, contacts: Contacts) -> Float[Array, ""]:
     """Tr ρ², see `husimix.phasespace.densities.purity`."""
     vectors = manifold.vectors(point.coordinates)

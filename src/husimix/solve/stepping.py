@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from optimistix import rms_norm
 
+from husimix.solve.metric_solvers import MetricReport
 from husimix.solve.tdvp import Motion, Point, VelocityReport
 
 __all__ = ["Progress", "Status", "StepControl", "StepRecord", "evolve"]
@@ -70,7 +71,7 @@ class StepRecord(NamedTuple):
 
 
 Record = Callable[[float, Point, StepRecord], None]
-Progress = Callable[[float, StepRecord], None]
+Progress = Callable[[float, int], None]
 
 
 class _Moving(NamedTuple):
@@ -117,7 +118,7 @@ def evolve(
         control: how far to step.
         max_steps: attempted steps after which the run gives up.
         record: called with (time, point, step record) at each time that is reached.
-        progress: called with (current time, step record) after each chunk.
+        progress: called with (current time, accepted steps) after each chunk.
 
     Returns:
         How the run ended, and the last time and point that it reached.
@@ -130,15 +131,17 @@ def evolve(
         carry = _start(motion, start, instants[0], instants[-1], control)
         integrals = carry.moving.integrals
         record(float(t_saved), start, _step_record(carry, integrals, integrals, 0.0))
+        place = _place(carry)
         for t in instants[1:]:
-            while carry.t < t:
-                if carry.accepted + carry.rejected >= max_steps:
+            while place.t < t:
+                if place.accepted + place.rejected >= max_steps:
                     return Status.MAX_STEPS, *now
                 carry = _advance(carry, motion, t, instants[-1], control)
-                now = float(carry.t), carry.moving.point
-                if carry.collapsed:
+                place = _place(carry)
+                now = place.t, carry.moving.point
+                if place.collapsed:
                     return _why_collapsed(carry, motion), *now
-                progress(float(carry.t), _step_record(carry, integrals, integrals, 0.0))
+                progress(place.t, place.accepted)
             point, reached = _interpolate(carry, t, motion, control)
             record(float(t), point, _step_record(carry, reached, integrals, float(t - t_saved)))
             integrals, t_saved = reached, t
@@ -166,8 +169,7 @@ def _controller(control: StepControl) -> Any:
 @eqx.filter_jit
 def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepControl) -> _Carry:
     zero = jnp.zeros(())
-    report = jax.tree.map(lambda _: zero, eqx.filter_eval_shape(motion.velocity, start)[1])
-    moving = _Moving(start, report)
+    moving = _Moving(start, VelocityReport(MetricReport(*(zero for _ in MetricReport._fields)), zero))
     # A first step of 1e-3 of the span costs a few steps while it grows, less than asking for two more
     # velocities (and their compilation) to choose it.
     first = t0 + 1e-3 * (t_end - t0)
@@ -175,8 +177,10 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
     t_next, controller_state = controller.init(
         _TERM, t0, first, moving, first - t0, motion, solver.func, solver.error_order(_TERM)
     )
-    solver_state = jax.tree.map(jnp.asarray, solver.init(_TERM, t0, t_next, moving, motion))
-    taken = eqx.filter_eval_shape(solver.step, _TERM, t0, t_next, moving, motion, solver_state, False)
+    # Shapes alone are wanted here, the same for any field, and tracing the velocity takes a second.
+    still = diffrax.ODETerm(lambda t, y, args: y)
+    solver_state = jax.tree.map(jnp.asarray, solver.init(still, t0, t_next, moving, motion))
+    taken = eqx.filter_eval_shape(solver.step, still, t0, t_next, moving, motion, solver_state, False)
     interpolation = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken[2])
     none = jnp.zeros((), dtype=int)
     return _Carry(
@@ -254,9 +258,24 @@ def _why_collapsed(carry: _Carry, motion: Motion) -> Status:
     return Status.STEP_COLLAPSE if _is_finite_velocity(motion, carry.moving.point) else Status.NON_FINITE
 
 
-def _step_record(carry: _Carry, now: VelocityReport, before: VelocityReport, elapsed: float) -> StepRecord:
-    def mean(a: Array, b: Array) -> Array:
-        return (a - b) / elapsed if elapsed > 0 else jnp.asarray(jnp.nan)
+class _Place(NamedTuple):
+    """What the host needs to know after a chunk, fetched at once."""
 
-    report = jax.tree.map(mean, now, before)
-    return StepRecord(int(carry.accepted), int(carry.rejected), float(carry.step_size), report)
+    t: float
+    accepted: int
+    rejected: int
+    collapsed: bool
+
+
+def _place(carry: _Carry) -> _Place:
+    return _Place(*(x.item() for x in jax.device_get((carry.t, carry.accepted, carry.rejected, carry.collapsed))))
+
+
+def _step_record(carry: _Carry, now: VelocityReport, before: VelocityReport, elapsed: float) -> StepRecord:
+    fetched = jax.device_get((carry.accepted, carry.rejected, carry.step_size, now, before))
+    accepted, rejected, step_size, later, earlier = fetched
+
+    def mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a - b) / elapsed if elapsed > 0 else np.full_like(a, np.nan)
+
+    return StepRecord(int(accepted), int(rejected), float(step_size), jax.tree.map(mean, later, earlier))
