@@ -82,7 +82,7 @@ def main():
         qutip_seconds = time.perf_counter() - began
         for choice in settings:
             worst, rms, seconds, steps = measure(model, state, observables, exact, choice)
-            symmetry = "translations" if any(lattice.periodic) and "symmetry" not in choice else "none"
+            symmetry = choice.get("symmetry", "auto") or "none"
             lines.append(
                 f"| {name} | {choice['components']} | {choice.get('manifold', 'bloch')} | "
                 f"{choice.get('metric', 'husimi')} | {symmetry} | {worst:.1e} | {rms:.1e} | {seconds:.2f} | "

@@ -97,7 +97,7 @@ def problem(
     motion = Motion(
         contact_generator(arrangement.generator, arrangement.layout),
         contacts_of(arrangement.layout),
-        jnp.asarray(site_metric("husimi", state.basis)),
+        jnp.asarray(site_metric("auto", state.basis, length**2)),
         space,
         hx.Tikhonov(),
         needs.kernel_bytes(),

@@ -380,7 +380,7 @@ Seconds: wall time after compilation, medians where a run is short enough to rep
 empty where an earlier row had compiled the same. Last column: time of the quickest QuTiP row that is at least as
 accurate (within a tenth), over the time of this row; above 1, this row is faster.
 
-- husimix: K components, else defaults, which use the translations of the lattice; no peer does. Median error of
+- husimix: K components, else defaults, which use the symmetries of the lattice; no peer does. Median error of
   {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to T = {LONG_TIMES[-1]:g}/γ.
 - QuTiP and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well, QuTiP on the
   ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.

@@ -246,7 +246,7 @@ def test_mistake_gets_one_line_with_the_file_the_value_and_the_fix(mistake):
 @pytest.mark.parametrize(
     ("key", "fragment"),
     [
-        ('metric = "husim"', "Argument `metric` must be one of husimi, hilbert-schmidt, but got 'husim'."),
+        ('metric = "husim"', "Argument `metric` must be one of auto, husimi, hilbert-schmidt, but got 'husim'."),
         ('manifold = "bloc"', "Did you mean `bloch`?"),
         ("components = 0", "Argument `components` must be an integer of at least 1, but got 0."),
         ("seed = -1", "Argument `seed` must be an integer of at least 0, but got -1."),

@@ -266,7 +266,7 @@ GOOD = {"model": ising_ring(), "state": hx.product_state(3, "down"), "tsave": [0
         ({"components": 2.0}, "Argument `components` must be an integer of at least 1, but got 2.0."),
         ({"components": 3000}, "Argument `components` must fit into memory_limit = 4 GiB"),
         ({"manifold": "coherant"}, "Did you mean `coherent`?"),
-        ({"metric": "hilbert"}, "Argument `metric` must be one of husimi, hilbert-schmidt"),
+        ({"metric": "hilbert"}, "Argument `metric` must be one of auto, husimi, hilbert-schmidt"),
         ({"symmetry": "full-ish"}, "Argument `symmetry` must be"),
         ({"symmetry": hx.SymmetryGroup.identity(4)}, "Argument `symmetry` must permute 3 sites, but got 4."),
         ({"seed": -1}, "Argument `seed` must be an integer of at least 0"),
@@ -310,6 +310,18 @@ def test_bad_arguments_are_one_line_before_any_computation(change, message, monk
 def test_settings_refuse(settings, message):
     with pytest.raises(ValueError, match=message):
         hx.TDVP(**settings)
+
+
+def test_damping_and_metric_of_large_lattices_follow_their_size():
+    def settings(n, **options):
+        model, state = hx.models.dissipative_ising(hx.Lattice.chain(n)), hx.product_state(n, "down")
+        found = hx.mesolve(model, state, [0, 1e-3], components=1, symmetry=None, **options, **QUIET).settings
+        return found["method"]["metric_solver"]["damping"], found["metric"]
+
+    assert settings(24) == (1e-6, "auto")
+    assert settings(48)[0] == pytest.approx(2.5e-7)
+    assert settings(48, method=hx.TDVP(hx.Tikhonov(1e-5)))[0] == 1e-5
+    assert settings(24, metric=0.1)[1] == 0.1
 
 
 def test_the_form_of_the_gram_matrix_changes_nothing():

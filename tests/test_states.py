@@ -305,7 +305,7 @@ def test_dense_states_are_refused_beyond_twelve_sites():
         (0.0, r"finite and positive"),
         ([0.3, 0.2], r"hold 1 weights, one for each rank"),
         (float("nan"), r"finite and positive"),
-        (None, r"`metric` must be one of husimi, hilbert-schmidt"),
+        (None, r"`metric` must be one of auto, husimi, hilbert-schmidt"),
     ],
 )
 def test_metric_refuses(metric, message):
@@ -317,6 +317,10 @@ def test_metric_weights_by_rank():
     np.testing.assert_allclose(site_metric(0.2, BASIS), [1, 0.2, 0.2, 0.2])
     np.testing.assert_allclose(site_metric([0.5, 0.1], site_basis(3)), [1] + [0.5] * 3 + [0.1] * 5)
     np.testing.assert_allclose(site_metric("hilbert-schmidt", BASIS), np.ones(4))
+    np.testing.assert_array_equal(site_metric("auto", BASIS, 24), site_metric("husimi", BASIS))
+    np.testing.assert_allclose(site_metric("auto", BASIS, 64), [1, 0.125, 0.125, 0.125])
+    spin_one = site_metric("husimi", site_basis(3))
+    np.testing.assert_allclose(site_metric("auto", site_basis(3), 48)[1:], spin_one[1:] / 2)
 
 
 def test_large_states_are_measured_without_overflow():

@@ -9,10 +9,11 @@ import pytest
 import dense
 from husimix import Bloch, Coherent, Lattice, Mixture, SpectralCutoff, SymmetryGroup, Tikhonov, models
 from husimix.phasespace.contacts import contact_generator, contacts_of
-from husimix.phasespace.layout import Layout
+from husimix.phasespace.layout import Layout, tied
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
 from husimix.physics.products import sum_of_products
+from husimix.solve.metric_solvers import AbstractMetricSolver
 from husimix.solve.tdvp import Motion, Point
 
 BASIS = site_basis(2)
@@ -116,3 +117,37 @@ def test_spectral_cutoff_inverts_what_is_resolved_and_drops_the_rest():
 def test_metric_solvers_refuse_useless_damping(solver, value):
     with pytest.raises(ValueError, match=r"Argument `(damping|cutoff)` must be finite and positive"):
         solver(value)
+
+
+class Absolute(AbstractMetricSolver):
+    """(S + λ)⁻¹ with a λ that does not depend on S."""
+
+    damping: float = 0.05
+
+    def solve(self, gram, columns):
+        _, report = Tikhonov().solve(gram, columns)
+        return jnp.linalg.solve(gram + self.damping * jnp.eye(len(gram)), columns), report
+
+
+@pytest.mark.parametrize("manifold", [Bloch, Coherent])
+def test_damping_counts_every_site_alike_however_sites_are_joined(manifold):
+    """Components that a reflection leaves in place move as they do with all sites free, for any damping."""
+    model = models.dissipative_ising(Lattice.chain(5), V=3.0, g=2.0)
+    plain = Layout.of_group(SymmetryGroup.identity(5))
+    joined = tied(plain, np.array([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]]))
+    assert joined.n_free == 3
+    coordinates = manifold(BASIS).restored(0.5 * jax.random.normal(jax.random.key(4), (2, 3, 3)))
+    rates = {}
+    for layout, free in ((plain, coordinates[:, joined.free_sites]), (joined, coordinates)):
+        motion = Motion(
+            contact_generator(sum_of_products(model), layout),
+            contacts_of(layout),
+            jnp.asarray(site_metric("husimi", BASIS)),
+            manifold(BASIS),
+            Absolute(),
+            1 << 30,
+        )
+        point = Point(jnp.array([0.7, 0.3]), free)
+        rates[layout.n_free] = eqx.filter_jit(motion.velocity)(point)[0]
+    np.testing.assert_allclose(rates[3].weights, rates[5].weights, atol=1e-12)
+    np.testing.assert_allclose(rates[3].coordinates[:, joined.free_sites], rates[5].coordinates, atol=1e-12)

@@ -147,7 +147,7 @@ class MethodSection(_AbstractSection):
 
     components: int | None = _whole("components = 8")
     manifold: str | None = _key("be a name in quotes", 'manifold = "bloch"')
-    metric: str | float | list[float] | None = _key("be a name or finite numbers", 'metric = "husimi"')
+    metric: str | float | list[float] | None = _key("be a name or finite numbers", 'metric = "auto"')
     symmetry: str | None = _key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
     window: int | None = _whole("window = 2")
     seed: int | None = _whole("seed = 0")
@@ -156,7 +156,7 @@ class MethodSection(_AbstractSection):
     damping: float | None = _real("damping = 1e-6")
     cutoff: float | None = _real("cutoff = 1e-6")
     solver: str | None = _key(f"be one of {', '.join(_SOLVERS)}", 'solver = "Bosh3"')
-    spread: float | None = _real("spread = 0.5")
+    spread: float | None = _real("spread = 0.2")
     max_steps: int | None = _whole("max_steps = 100000")
     memory_limit: float | None = _real("memory_limit = 4.0")
     gram: str | None = _key(f"be one of {', '.join(GRAM_FORMS)}", 'gram = "auto"')

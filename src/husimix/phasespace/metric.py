@@ -10,21 +10,26 @@ import numpy as np
 from husimix._errors import argument_error, check_choice
 from husimix.physics.basis import SiteBasis
 
-__all__ = ["METRICS", "site_metric"]
+__all__ = ["METRICS", "site_metric", "size_factor"]
 
-METRICS = ("husimi", "hilbert-schmidt")
+METRICS = ("auto", "husimi", "hilbert-schmidt")
 """The metrics that have a name."""
 
+# Beyond this number of sites the Husimi metric is scaled down in proportion (docs/theory.md, "Large lattices").
+_HUSIMI_SITES = 24
 
-def site_metric(metric: str | float | np.ndarray, basis: SiteBasis) -> np.ndarray:
+
+def site_metric(metric: str | float | np.ndarray, basis: SiteBasis, n_sites: int = 1) -> np.ndarray:
     """The metric weights g_a of one site.
 
     "husimi" is ∫QQ' dΩ of the Husimi functions, g_l = (2S+1) ((2S)!)² / ((2S-l)! (2S+l+1)!) on rank l:
-    (1, 1/3, 1/3, 1/3) for spin ½. "hilbert-schmidt" is Tr ρρ' up to a constant, g = 1.
+    (1, 1/3, 1/3, 1/3) for spin ½. "hilbert-schmidt" is Tr ρρ' up to a constant, g = 1. "auto" is the Husimi metric up
+    to 24 sites and 24/N times its weights of the ranks l >= 1 beyond, so that overlaps stay of the same order.
 
     Args:
         metric: a name, or one number for all ranks l >= 1, or one number for each rank l = 1 ... 2S.
         basis: the site's operator basis.
+        n_sites: N, for "auto".
 
     Returns:
         (D,) float, g_0 = 1 first.
@@ -35,9 +40,10 @@ def site_metric(metric: str | float | np.ndarray, basis: SiteBasis) -> np.ndarra
     two_s = basis.dimension - 1
     if isinstance(metric, str):
         if check_choice("metric", metric, METRICS) == "hilbert-schmidt":
-            by_rank = np.ones(two_s + 1)
-        else:
-            by_rank = np.array([_husimi_weight(two_s, rank) for rank in range(two_s + 1)])
+            return np.ones(basis.size)
+        by_rank = np.array([_husimi_weight(two_s, rank) for rank in range(two_s + 1)])
+        if metric == "auto":
+            by_rank[1:] *= size_factor(n_sites)
         return by_rank[basis.ranks]
     given = np.asarray(metric)
     if given.dtype.kind not in "fiu" or given.ndim > 1:
@@ -48,6 +54,11 @@ def site_metric(metric: str | float | np.ndarray, basis: SiteBasis) -> np.ndarra
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise argument_error("metric", "have finite and positive weights", weights)
     return np.concatenate([[1.0], weights])[basis.ranks]
+
+
+def size_factor(n_sites: int) -> float:
+    """min(1, 24/N): how much less than on a small lattice the ranks l >= 1 of a site count in the metric "auto"."""
+    return min(1.0, _HUSIMI_SITES / n_sites)
 
 
 def _husimi_weight(two_s: int, rank: int) -> float:

@@ -123,7 +123,7 @@ def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractMan
     n_parameters = parameter_count(n_components, sizes.free_sites, per_site)
     pair = pair_numbers(sizes, manifold.basis.size, per_site)
     forms = [_as_matrix(sizes, n_components, n_parameters)]
-    if method.metric_solver.takes_factors:
+    if method.metric_solver_of(arrangement.group.n_sites).takes_factors:
         forms.append(_as_factors(sizes, n_components, per_site))
     wanted = [form for form in forms if method.gram in ("auto", form.name)]
     tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products + 8 * pair

@@ -43,7 +43,7 @@ def mesolve(
     *,
     components: int | None = None,
     manifold: str | AbstractManifold = "bloch",
-    metric: str | float | Sequence[float] = "husimi",
+    metric: str | float | Sequence[float] = "auto",
     symmetry: Symmetry = "auto",
     window: int | None = None,
     observables: Mapping[str, Operator] | None = None,
@@ -62,7 +62,8 @@ def mesolve(
         tsave: (T,) increasing times, in the unit of 1/rate; the first is the initial time.
         components: K, the number of components; 8, or what `state` has if that is more.
         manifold: "bloch" (any Bloch vector, 3 parameters a site) or "coherent" (unit vectors, 2 a site).
-        metric: "husimi", "hilbert-schmidt", or weights g_l of the ranks l >= 1.
+        metric: "auto" is "husimi" up to 24 sites and weighs correlations less on larger lattices; "hilbert-schmidt";
+            or weights g_l of the ranks l >= 1.
         symmetry: "auto" uses all that model and state have of translations, point group and π rotations;
             "translations" those alone, and insists on them; None uses none; or a `SymmetryGroup`, or its generators
             as `Transformation`s or site permutations.
@@ -91,7 +92,7 @@ def mesolve(
         check_integer("components", components, 1)
     if check_integer("seed", seed, 0) >= 2**63:
         raise argument_error("seed", "be below 2^63", seed)
-    g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis)
+    g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis, model.n_sites)
     on_manifold = state.on_manifold(manifold)
     arrangement = arrange(model, on_manifold, symmetry, window)
     if not same_elements(arrangement.group, state.group):
@@ -103,7 +104,8 @@ def mesolve(
     kernel_bytes, factored = needs.kernel_bytes(), needs.gram == "factors"
     contacts = contacts_of(arrangement.layout)
     generator = contact_generator(arrangement.generator, arrangement.layout)
-    motion = Motion(generator, contacts, jnp.asarray(g), space, settled.metric_solver, kernel_bytes, factored)
+    metric_solver = settled.metric_solver_of(model.n_sites)
+    motion = Motion(generator, contacts, jnp.asarray(g), space, metric_solver, kernel_bytes, factored)
     settings = {
         "tsave": times.tolist(),
         "components": count,
@@ -111,7 +113,7 @@ def mesolve(
         "metric": metric if isinstance(metric, str) else np.asarray(metric).tolist(),
         "symmetry": arrangement.symmetry,
         "window": window,
-        "method": settled.to_dict(),
+        "method": settled.to_dict(model.n_sites),
         "seed": seed,
     }
     measurements = {name: Measurement(o, arrangement.group) for name, o in measured.items()}

@@ -6,10 +6,12 @@ from typing import Any
 import diffrax
 
 from husimix._errors import argument_error, check_choice, check_integer, check_number
+from husimix.phasespace.metric import size_factor
 from husimix.solve.metric_solvers import AbstractMetricSolver, Tikhonov
 
 __all__ = ["GRAM_FORMS", "TDVP"]
 
+_DAMPING = 1e-6
 GRAM_FORMS = ("auto", "matrix", "factors")
 
 
@@ -18,7 +20,8 @@ class TDVP:
     """Settings of the time-dependent variational principle.
 
     Args:
-        metric_solver: how the Gram matrix is inverted: `Tikhonov(1e-6)` or `SpectralCutoff(1e-6)`.
+        metric_solver: how the Gram matrix is inverted: `Tikhonov(1e-6)` or `SpectralCutoff(1e-6)`. None is `Tikhonov`
+            with a damping of 1e-6 up to 24 sites and of 1e-6 (24/N)² beyond.
         rtol: relative tolerance of one time step.
         atol: absolute tolerance of one time step; equal to `rtol` if None.
         solver: an explicit adaptive diffrax solver, such as `diffrax.Bosh3()` or `diffrax.Tsit5()`.
@@ -32,17 +35,17 @@ class TDVP:
         ValueError: for values out of range.
     """
 
-    metric_solver: AbstractMetricSolver = dataclasses.field(default_factory=Tikhonov)
+    metric_solver: AbstractMetricSolver | None = None
     rtol: float = 1e-4
     atol: float | None = None
     solver: diffrax.AbstractERK = dataclasses.field(default_factory=diffrax.Bosh3)
-    spread: float = 0.5
+    spread: float = 0.2
     max_steps: int = 100_000
     memory_limit: float = 4.0
     gram: str = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.metric_solver, AbstractMetricSolver):
+        if not isinstance(self.metric_solver, AbstractMetricSolver | None):
             fix = "Try hx.Tikhonov(1e-6)."
             raise argument_error("metric_solver", "be a metric solver", repr(self.metric_solver), fix)
         if not isinstance(self.solver, diffrax.AbstractERK):
@@ -54,13 +57,18 @@ class TDVP:
         check_integer("max_steps", self.max_steps, 1)
         check_number("memory_limit", self.memory_limit, above=0)
         check_choice("gram", self.gram, GRAM_FORMS)
-        if self.gram == "factors" and not self.metric_solver.takes_factors:
+        if self.gram == "factors" and self.metric_solver is not None and not self.metric_solver.takes_factors:
             got = f'"factors" with {type(self.metric_solver).__name__}'
             raise argument_error("gram", 'be "auto" or "matrix" unless the metric solver is Tikhonov', got)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings, JSON-ready."""
-        solver = self.metric_solver
+    def metric_solver_of(self, n_sites: int) -> AbstractMetricSolver:
+        """The metric solver of a run on N sites: the one that was given, or the default (docs/theory.md)."""
+        default = Tikhonov(_DAMPING * size_factor(n_sites) ** 2)
+        return default if self.metric_solver is None else self.metric_solver
+
+    def to_dict(self, n_sites: int) -> dict[str, Any]:
+        """The settings of a run on N sites, JSON-ready."""
+        solver = self.metric_solver_of(n_sites)
         return {
             "metric_solver": {"name": type(solver).__name__} | dataclasses.asdict(solver),
             "rtol": self.rtol,

@@ -61,9 +61,14 @@ class Motion(eqx.Module):
     factored: bool = eqx.field(static=True, default=False)
 
     def frame(self, point: Point) -> kernels.Frame:
-        """Vectors and tangents at a point."""
+        """Vectors at a point, and tangents along parameters that measure a change on all sites of a free site.
+
+        A free site that stands for m sites moves by θ̇/√m: so the damping of the metric solver counts every site of
+        the lattice alike, however sites are joined.
+        """
         vectors = self.manifold.vectors(point.coordinates)
-        return kernels.Frame(point.weights, vectors, self.manifold.tangents(point.coordinates))
+        tangents = self.manifold.tangents(point.coordinates) / jnp.sqrt(self.contacts.sizes)[None, :, None, None]
+        return kernels.Frame(point.weights, vectors, tangents)
 
     def velocity(self, point: Point) -> tuple[Point, VelocityReport]:
         """dθ/dt at a point, in coordinates, with a report.
@@ -84,6 +89,7 @@ class Motion(eqx.Module):
         # What rounding leaves of Σ ċ_k is spread evenly, so that the trace does not drift over many steps.
         weights = rates[:, 0] - jnp.mean(rates[:, 0])
         parameters = rates[:, 1:].reshape(n_components, -1, self.manifold.n_parameters)
+        parameters = parameters / jnp.sqrt(self.contacts.sizes)[None, :, None]
         return Point(weights, self.manifold.displacement(point.coordinates, parameters)), VelocityReport(
             metric, residual
         )

@@ -1,0 +1,183 @@
+"""Whole runs from the start of Python to the result: small and large, with and without symmetry.
+
+Every run has a process of its own, one of them with an empty compilation cache; the second run in a process tells the
+time after compilation. Writes benchmarks/results/runs.md, in about six minutes on two idle cores.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+REFERENCE_COMPONENTS = 16
+TIMES = np.linspace(0, 5, 51)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the dissipative Ising model on a square lattice.
+
+    Attributes:
+        length: L.
+        components: K.
+        V, g: couplings.
+        end: time of the end, in 1/γ.
+        window: radius, or None.
+        random: open boundaries and a random longitudinal field in [-1, 1] on each site, no symmetry.
+        repeat: run twice, to tell what compilation took.
+    """
+
+    length: int
+    components: int
+    V: float = 2.0
+    g: float = 1.0
+    end: float = 5.0
+    window: int | None = None
+    random: bool = False
+    repeat: bool = True
+
+
+RUNS = (
+    Run(8, 4),
+    Run(8, 8, V=5.0, g=5.0),
+    Run(16, 4),
+    Run(16, 4, window=2),
+    Run(32, 2, repeat=False),
+    Run(32, 4, window=2),
+    Run(64, 2, window=2),
+    Run(64, 4, window=2),
+    Run(8, 8, end=2.0, random=True),
+    Run(16, 4, end=2.0, random=True),
+)
+
+
+def problem(run: Run):
+    """Model, state and observables."""
+    import husimix as hx
+
+    lattice = hx.Lattice.square(run.length, run.length, periodic=not run.random)
+    model = hx.models.dissipative_ising(lattice, V=run.V, g=run.g)
+    if run.random:
+        fields = np.random.default_rng(1).uniform(-1, 1, lattice.n_sites)
+        hamiltonian = model.hamiltonian + hx.operator_sum([0.5 * f * hx.sigmaz(i) for i, f in enumerate(fields)])
+        model = hx.Lindbladian(hamiltonian, model.dissipators, lattice=lattice)
+    bonds = lattice.bonds()
+    observables = {"zz": hx.operator_sum([hx.pauli("zz", i, j) for i, j in bonds]) / len(bonds)}
+    return model, hx.product_state(lattice.n_sites, "down"), observables
+
+
+def curves(result) -> np.ndarray:
+    """(T, 4): site means of ⟨σ⟩ and the bond mean of ⟨σzσz⟩."""
+    return np.column_stack([result.bloch.mean(axis=1), result.expect["zz"]])
+
+
+def measure(run: Run, began: float) -> dict:
+    """Everything about one run, in this fresh process."""
+    import husimix as hx
+
+    model, state, observables = problem(run)
+    arguments = {"components": run.components, "window": run.window}
+    times = TIMES[run.end >= TIMES - 1e-12]
+    ends = [time.perf_counter()]
+    for _ in range(1 + run.repeat):
+        result = hx.mesolve(model, state, times, observables=observables, progress=False, **arguments)
+        ends.append(time.perf_counter())
+    told = hx.estimate(model, state, **arguments)
+    attempts = int(result.diagnostics["steps"][-1] + result.diagnostics["rejected"][-1])
+    return {
+        "parameters": told.n_parameters,
+        "gram": told.gram,
+        "total": ends[1] - began,
+        "again": ends[2] - ends[1] if run.repeat else None,
+        "attempts": attempts,
+        "told_seconds": told.seconds_per_step * attempts,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20),
+        "curves": curves(result).tolist(),
+    }
+
+
+def converged() -> list[np.ndarray]:
+    """The curves of the first run from two independent ones: more components, less damping, other metric and seed."""
+    import husimix as hx
+
+    model, state, observables = problem(RUNS[0])
+    method = hx.TDVP(hx.Tikhonov(1e-9), rtol=3e-5)
+    arguments = {"observables": observables, "components": REFERENCE_COMPONENTS, "method": method, "progress": False}
+    return [
+        curves(hx.mesolve(model, state, TIMES, metric=metric, seed=seed, **arguments))
+        for metric, seed in (("auto", 1), (0.05, 2))
+    ]
+
+
+def in_own_process(run: Run, cache: str) -> dict:
+    command = [sys.executable, __file__, "--run", json.dumps(asdict(run)), str(time.time())]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"HUSIMIX_CACHE": cache}
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def row(run: Run, cache: str, told: dict, reference: list[np.ndarray]) -> str:
+    is_known = run.V == RUNS[0].V and run.g == RUNS[0].g and not run.random
+    deviation = max(np.abs(np.array(told["curves"]) - known).max() for known in reference) if is_known else None
+    again = "" if told["again"] is None else f"{told['again']:.1f}"
+    return (
+        f"| {run.length}×{run.length}{', random fields' if run.random else ''} | {run.V:g}, {run.g:g} | {run.components} "
+        f"| {'' if run.window is None else run.window} | {run.end:g} | {told['parameters']} | {told['gram']} | {cache} "
+        f"| {told['total']:.1f} | {again} | {told['attempts']} | {told['told_seconds']:.1f} | {told['peak']:.2f} "
+        f"| {'' if deviation is None else f'{deviation:.1e}'} |"
+    )
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--run"]:
+        # The clock of the parent started before Python did; perf_counter has its own zero.
+        began = time.perf_counter() - (time.time() - float(sys.argv[3]))
+        print(json.dumps(measure(Run(**json.loads(sys.argv[2])), began)))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        told = {(run, "empty"): in_own_process(run, folder) for run in RUNS[:1]}
+        for run in RUNS:
+            cache = "warm" if run is RUNS[0] else "empty"
+            with tempfile.TemporaryDirectory() as other:
+                told[run, cache] = in_own_process(run, folder if cache == "warm" else other)
+            print(run, {k: v for k, v in told[run, cache].items() if k != "curves"}, flush=True)
+    from machine import machine_line
+
+    reference = converged()
+    spread = np.abs(reference[0] - reference[1]).max()
+    rows = [row(run, cache, found, reference) for (run, cache), found in told.items()]
+    lines = [
+        "# Whole runs",
+        "",
+        "Dissipative Ising model on square lattices, γ = 1, all spins down, defaults but for K and the window; periodic,",
+        "but for random fields, which are without symmetry on open lattices. P parameters; Gram matrix as a matrix or as",
+        "factors. Total: seconds from the start of Python to the result, with an empty or a warm compilation cache.",
+        "Again: the same run once more in the same process. Steps: attempted. Told: seconds that `hx.estimate` foresees",
+        "for them. Peak: GiB of the process. Deviation: largest, at any time, of site-averaged ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and",
+        f"bond-averaged ⟨σzσz⟩ from converged values of 8×8: two runs with K = {REFERENCE_COMPONENTS}, damping 1e-9, rtol "
+        "3e-5, metrics",
+        f"0.125 and 0.05, and different seeds, which agree within {spread:.1e}.",
+        "",
+        machine_line(),
+        "",
+        "| lattice | V, g | K | window | T | P | Gram | cache | total | again | steps | told | peak | deviation |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+    target = Path(__file__).parent / "results" / "runs.md"
+    target.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    print(f"Wrote {target}")
+
+
+if __name__ == "__main__":
+    main()
