@@ -15,7 +15,7 @@ import husimix as hx
 from husimix.physics.point_group import point_group
 
 TIMES = np.linspace(0, 5, 26)
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 DAMPINGS = (1e-6, 1e-8)
 RING, TORUS = hx.Lattice.chain(8, periodic=True), hx.Lattice.square(3, 3, periodic=True)
 MODELS = {
@@ -42,7 +42,7 @@ def main() -> None:
         "# Defaults",
         "",
         "γ = 1, to T = 5/γ, 26 times. Error: worst over times, sites and components of ⟨σ⟩ and the bond mean of",
-        f"⟨σzσz⟩, medians of {len(SEEDS)} seeds; seconds after compilation.",
+        f"⟨σzσz⟩, means of {len(SEEDS)} seeds; seconds after compilation.",
         "",
         machine_line(),
         "",
@@ -73,7 +73,7 @@ def main() -> None:
                         )
                         rows.append((error, seconds))
                     # The first run compiled.
-                    error, seconds = np.median(rows[1:], axis=0)
+                    error, seconds = np.mean(rows[1:], axis=0)
                     cells.append(f"{error:.1e} | {seconds:.2f}")
                 lines.append(f"| {name} | {kind} | {count} | " + " | ".join(cells) + " |")
                 print(lines[-1], flush=True)

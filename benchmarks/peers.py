@@ -2,7 +2,7 @@
 
 Dynamics: QuTiP and dynamiqs, which integrate the whole density matrix. Steady state: these two, an Arnoldi iteration
 on QuTiP's Liouvillian, and NetKet's neural density matrix. A peer that is not installed is left out and the table says
-so; `pip install "husimix[bench]"` brings them all. Writes benchmarks/results/peers.md and peers.png, in about eight
+so; `pip install "husimix[bench]"` brings them all. Writes benchmarks/results/peers.md and peers.png, in about six
 minutes on two idle cores; NETWORK_SECONDS and NETWORKS are what to shorten.
 """
 
@@ -38,7 +38,7 @@ TIGHT = (1e-8, 1e-10)
 NETWORKS = ((1, 1), (2, 2))
 NETWORK_SAMPLES = 2000
 NETWORK_BLOCK = 25
-NETWORK_SECONDS = 30.0
+NETWORK_SECONDS = 15.0
 REPEATS = 3
 PATIENCE = 5.0
 COLOURS = {"husimix": "#D55E00", "QuTiP": "#0072B2", "dynamiqs": "#009E73", "NetKet": "#CC79A7"}
