@@ -16,11 +16,11 @@ __all__ = ["Estimate", "estimate", "estimated"]
 
 _GIB = 2**30
 # Seconds per number handled by the pair kernels and per operation of matrix products and factorisations, on two
-# cores of a server processor of 2020 (benchmarks/results/kernels.md). Right to a factor of about three.
+# cores of a server processor of 2020 (benchmarks/results/kernels.md). Right to a factor of about four.
 _SECONDS_PER_NUMBER = 1.5e-9
 _SECONDS_PER_OPERATION = 5e-11
 # Conjugate gradients: how many, and what each costs beside its numbers.
-_ITERATIONS = 40
+_ITERATIONS = 25
 _SECONDS_PER_ITERATION = 3e-5
 # Velocities of a step of the default integrator.
 _STAGES = 3
@@ -39,7 +39,7 @@ class Estimate:
         gram_memory: GiB of it for the Gram matrix and its inversion.
         memory_limit: GiB that it is allowed to take.
         gram: whether the Gram matrix is kept as a "matrix" or as its "factors", for conjugate gradients.
-        seconds_per_step: of one time step on two cores, right to a factor of about three; most runs to T = 5/γ take
+        seconds_per_step: of one time step on two cores, right to a factor of about four; most runs to T = 5/γ take
             100 to 300 steps. Compilation, 5 to 10 s the first time, comes on top.
         advice: what to change if the run does not fit or takes long; empty if it is small.
     """

@@ -30,8 +30,9 @@ class Result:
         states: the states at all times, if they were asked for; else empty.
         diagnostics: (T,) each: "trace", "purity", "steps" and "rejected" (so far), "step_size", "damping",
             "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
-            (bounds from Cholesky pivots with `Tikhonov`), and "residual", the part of the force that damping
-            left out. The last five describe the interval since the previous save time.
+            (bounds from Cholesky pivots or quotients with `Tikhonov`), "iterations" of conjugate gradients (0 where
+            the Gram matrix is factorised), and "residual", the part of the force that damping left out. The last
+            six describe the interval since the previous save time.
         status: how the run ended; its value is the remedy if it ended early.
         model: the Lindbladian.
         settings: every setting that the run depends on, JSON-ready.
