@@ -58,7 +58,7 @@ def to_dataset(result: "Result") -> "xr.Dataset":
         coords["part"] = ["real", "imag"]
     if result.model.lattice is not None:
         variables["position"] = (("site", "dimension"), result.model.lattice.positions)
-    import xarray as xr  # here, because it would take half of the time of `import husimix`
+    import xarray as xr  # here, because it takes half a second of `import husimix`
 
     return xr.Dataset(variables, coords=coords, attrs=_attributes(result))
 

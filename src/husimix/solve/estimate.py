@@ -6,7 +6,14 @@ from typing import NamedTuple
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.mixture import Mixture, product_state
-from husimix.phasespace.sizes import TableSizes, pair_numbers, parameter_count, table_sizes
+from husimix.phasespace.sizes import (
+    TableSizes,
+    factored_numbers,
+    pair_numbers,
+    parameter_count,
+    table_sizes,
+    transfer_numbers,
+)
 from husimix.physics.lindbladian import Lindbladian
 from husimix.solve.arrangement import Arrangement, arrange
 from husimix.solve.settings import TDVP
@@ -121,16 +128,16 @@ def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractMan
     sizes = table_sizes(arrangement.layout, arrangement.generator)
     per_site = manifold.n_parameters
     n_parameters = parameter_count(n_components, sizes.free_sites, per_site)
-    pair = pair_numbers(sizes, manifold.basis.size, per_site)
-    forms = [_as_matrix(sizes, n_components, n_parameters)]
+    size = manifold.basis.size
+    forms = [_as_matrix(sizes, n_components, size, per_site)]
     if method.metric_solver_of(arrangement.group.n_sites).takes_factors:
-        forms.append(_as_factors(sizes, n_components, per_site))
+        forms.append(_as_factors(sizes, n_components, size, per_site))
     wanted = [form for form in forms if method.gram in ("auto", form.name)]
-    tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products + 8 * pair
+    tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products
     limit = method.memory_limit * _GIB - tables
     form = min(wanted, key=lambda f: (f.bytes > limit, f.seconds if f.bytes <= limit else f.bytes))
     memory = (form.bytes + tables) / _GIB
-    seconds = _STAGES * (_SECONDS_PER_NUMBER * n_components**2 * pair + form.seconds)
+    seconds = _STAGES * form.seconds
     fits = memory <= method.memory_limit
     return Estimate(
         n_components=n_components,
@@ -138,7 +145,7 @@ def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractMan
         n_free_sites=sizes.free_sites,
         n_images=sizes.images,
         memory=memory,
-        gram_memory=form.bytes / _GIB,
+        gram_memory=form.gram_bytes / _GIB,
         memory_limit=method.memory_limit,
         gram=form.name,
         seconds_per_step=seconds,
@@ -147,28 +154,46 @@ def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractMan
 
 
 class _Form(NamedTuple):
-    """What one way of keeping and inverting the Gram matrix needs."""
+    """What one way of keeping and inverting the Gram matrix needs.
+
+    Attributes:
+        name: "matrix" or "factors".
+        gram_bytes: for the Gram matrix and its inversion.
+        pair_bytes: for the kernels of one pair of components.
+        seconds: of one velocity.
+    """
 
     name: str
-    bytes: float
+    gram_bytes: float
+    pair_bytes: float
     seconds: float
 
+    @property
+    def bytes(self) -> float:
+        """The least that will do: tiles of one pair."""
+        return self.gram_bytes + self.pair_bytes
 
-def _as_matrix(sizes: TableSizes, n_components: int, n_parameters: int) -> _Form:
+
+def _as_matrix(sizes: TableSizes, n_components: int, size: int, per_site: int) -> _Form:
+    n_parameters = parameter_count(n_components, sizes.free_sites, per_site)
     q = n_parameters / n_components
     operations = n_components**2 * sizes.images * q**2 + n_parameters**3 / 3
+    pair = pair_numbers(sizes, size, per_site)
+    seconds = _SECONDS_PER_NUMBER * n_components**2 * pair + _SECONDS_PER_OPERATION * operations
     # The matrix, its blocks while they are assembled, the damped copy and its factor.
-    return _Form("matrix", 4 * 8 * n_parameters**2, _SECONDS_PER_OPERATION * operations)
+    return _Form("matrix", 4 * 8 * n_parameters**2, 8 * pair, seconds)
 
 
-def _as_factors(sizes: TableSizes, n_components: int, per_site: int) -> _Form:
+def _as_factors(sizes: TableSizes, n_components: int, size: int, per_site: int) -> _Form:
     q, space = 1 + sizes.free_sites * per_site, n_components**2
     factors = n_components**2 * (2 * sizes.images * q + sizes.contacts * per_site**2)
     inverse = n_components * q * space + sizes.free_sites * (n_components * per_site) ** 2
     operations = 2 * space * factors + space**3 / 3 + sizes.free_sites * (n_components * per_site) ** 3
     iteration = _SECONDS_PER_ITERATION + _SECONDS_PER_NUMBER * 2 * (factors + inverse)
-    seconds = _ITERATIONS * iteration + _SECONDS_PER_OPERATION * operations
-    return _Form("factors", 8 * (2 * factors + 3 * inverse + 2 * space**2), seconds)
+    pair = 3 * transfer_numbers(sizes, size) + factored_numbers(sizes, size, per_site)
+    seconds = _SECONDS_PER_NUMBER * n_components**2 * pair + _SECONDS_PER_OPERATION * operations
+    gram_bytes = 8 * (2 * factors + 3 * inverse + 2 * space**2)
+    return _Form("factors", gram_bytes, 8 * pair, seconds + _ITERATIONS * iteration)
 
 
 def _advice(arrangement: Arrangement, fits: bool) -> tuple[str, ...]:
