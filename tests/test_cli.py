@@ -209,7 +209,11 @@ def test_plot_of_the_lattice(finished, tmp_path):
 def test_plot_goes_beside_the_result(finished):
     folder, _ = finished
     assert husimix("plot", folder / "free.nc").exit_code == 0
-    assert (folder / "free.png").read_bytes().startswith(b"\x89PNG")
+    picture = (folder / "free.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert husimix("plot", folder / "free.nc", "--map").exit_code == 0
+    assert (folder / "free.png").read_bytes() == picture
+    assert (folder / "free_map.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_map_takes_the_nearest_save_time(finished, monkeypatch):

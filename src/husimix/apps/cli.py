@@ -116,7 +116,8 @@ def _plot(
     if not as_map and (axis is not None or time is not None):
         raise argument_error("axis" if time is None else "time", "stand beside --map", axis or time)
     data = _read(file)
-    target = _check_picture("output", output or file.with_suffix(".png"))
+    beside = file.with_name(f"{file.stem}_map.png") if as_map else file.with_suffix(".png")
+    target = _check_picture("output", output or beside)
     from husimix.apps import plots
 
     if as_map:

@@ -100,7 +100,7 @@ def estimate(
     window: int | None = None,
     method: TDVP | None = None,
 ) -> Estimate:
-    """What `mesolve` with the same arguments will need, without running it.
+    """What `mesolve` will need with these of its arguments, without running it.
 
     Args:
         model: the Lindbladian.
