@@ -66,8 +66,8 @@ class SymmetryGroup(eqx.Module):
         """The smallest group that contains the given operations.
 
         Args:
-            generators: `Transformation`s, or rows p of site permutations with p[i] the site to which site i moves;
-                one row alone is a generator, too. At least one.
+            generators: `Transformation` objects, or rows p of site permutations with p[i] the site to which site i
+                moves; one row alone is a generator, too. At least one.
 
         Returns:
             The group with all its elements. A generator that the ones before it generate is left out of

@@ -66,7 +66,7 @@ def mesolve(
             or weights g_l of the ranks l >= 1.
         symmetry: "auto" uses all that model and state have of translations, point group and π rotations;
             "translations" those alone, and insists on them; None uses none; or a `SymmetryGroup`, or its generators
-            as `Transformation`s or site permutations.
+            as `Transformation` objects or site permutations.
         window: how many cells around a centre the components may differ from a uniform background, for
             translation-invariant lattices; the cost then does not grow with the lattice. None for all cells.
         observables: operators by name, measured at each save time.
