@@ -12,6 +12,7 @@ import systems
 from husimix.solve import mesolve as mesolve_module
 from husimix.solve import stepping
 from husimix.solve.metric_solvers import AbstractMetricSolver
+from husimix.solve.recording import Recorder
 
 QUIET = {"progress": False}
 TIMES = np.linspace(0.0, 2.0, 11)
@@ -310,6 +311,22 @@ def test_bad_arguments_are_one_line_before_any_computation(change, message, monk
 def test_settings_refuse(settings, message):
     with pytest.raises(ValueError, match=message):
         hx.TDVP(**settings)
+
+
+def test_an_interruption_while_a_state_is_kept_leaves_equal_lengths(monkeypatch):
+    calls, mixture = [], Recorder.mixture
+
+    def interrupted(self, point):
+        calls.append(point)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return mixture(self, point)
+
+    monkeypatch.setattr(Recorder, "mixture", interrupted)
+    with pytest.warns(hx.HusimixWarning, match="was interrupted"):
+        result = hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, save_states=True, **QUIET)
+    lengths = {len(x) for x in (result.times, result.bloch, result.states, *result.diagnostics.values())}
+    assert lengths == {1}
 
 
 def test_damping_and_metric_of_large_lattices_follow_their_size():

@@ -2,7 +2,7 @@
 
 S is a sum over images of outer products, one for each pair of components, and of blocks that join the two sites of a
 contact (docs/theory.md, eq. 11). Without symmetry there is one image and every site meets only itself, so that S takes
-P (4 K + K p) numbers instead of P², and its product with a vector as many operations.
+P K (2 + p) numbers instead of P², and its product with a vector twice as many operations.
 """
 
 import equinox as eqx
@@ -38,9 +38,8 @@ class FactoredGram(eqx.Module):
         x = columns.reshape(n_components, q, -1)
         sums = jnp.einsum("klgy,lyn->klgn", self.right, x)
         result = jnp.einsum("klgx,klgn->kxn", self.left, sums)
-        moved = self.sites @ self.by_site(x)[self.ket_sites]
-        n_free = (q - 1) * n_components // self.sites.shape[1]
-        gathered = jnp.zeros((n_free, *moved.shape[1:])).at[self.bra_sites].add(moved)
+        by_site = self.by_site(x)
+        gathered = jnp.zeros_like(by_site).at[self.bra_sites].add(self.sites @ by_site[self.ket_sites])
         return (result + self.by_component(jnp.zeros_like(x[:, :1]), gathered)).reshape(columns.shape)
 
     def by_site(self, x: Float[Array, "component parameter column"]) -> Float[Array, "site parameter column"]:

@@ -81,15 +81,15 @@ class Recorder:
             "iterations": float(step.report.metric.iterations),
             "residual": float(step.report.residual),
         }
-        # Nothing is computed between here and the last append: an interruption must leave equal lengths.
+        states = [self.mixture(point)] if self._save_states else []
+        # Nothing is computed between here and the last line: an interruption must leave equal lengths.
         self.times.append(t)
         self.bloch.append(np.asarray(seen.bloch))
         for name, measurement in self._view.measurements.items():
             self.expect[name].append(measurement.number(seen.values[name]))
         for name, value in row.items():
             self.diagnostics.setdefault(name, []).append(value)
-        if self._save_states:
-            self.states.append(self.mixture(point))
+        self.states.extend(states)
 
 
 class _View(eqx.Module):
