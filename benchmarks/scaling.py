@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from machine import machine_line, median_seconds
 
-CASE_SECONDS = 40.0
+CASE_SECONDS = 25.0
 CASE_GIBIBYTES = 4.0
-ALL_SECONDS = 330.0
+ALL_SECONDS = 240.0
 FEWEST_TO_FIT = 3
 
 

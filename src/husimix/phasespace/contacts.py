@@ -234,16 +234,18 @@ def contacts_of(layout: Layout) -> Contacts:
     codes, numbers, complete = _numbered(layout)
     n_labels = len(layout.maps) + 1
     bra_sites, ket_sites = np.divmod(numbers // n_labels, layout.n_free)
-    return Contacts(
-        bra_sites=jnp.asarray(bra_sites, dtype=jnp.int32),
-        ket_sites=jnp.asarray(ket_sites, dtype=jnp.int32),
-        labels=jnp.asarray(numbers % n_labels, dtype=jnp.int32),
-        maps=jnp.asarray(layout.maps),
-        sizes=jnp.asarray(np.bincount(layout.free_sites, layout.multiplicity)),
-        share=jnp.asarray(layout.share),
-        images=_images(layout, codes, bra_sites, ket_sites, complete),
-        complete=complete,
+    # Everything goes to the device in one call: one conversion each would be compiled for every shape.
+    placed = jax.device_put(
+        {
+            "bra_sites": bra_sites.astype(np.int32),
+            "ket_sites": ket_sites.astype(np.int32),
+            "labels": (numbers % n_labels).astype(np.int32),
+            "maps": layout.maps,
+            "sizes": np.bincount(layout.free_sites, layout.multiplicity),
+            "share": layout.share,
+        }
     )
+    return Contacts(**placed, images=_images(layout, codes, bra_sites, ket_sites, complete), complete=complete)
 
 
 def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
@@ -264,7 +266,8 @@ def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
     np.add.at(total, layout.free_sites, layout.multiplicity[:, None, None] * generator.one_site)
     one_site = total / np.bincount(layout.free_sites, layout.multiplicity)[:, None, None]
     couplings = tuple(_contact_coupling(c, codes, len(numbers), layout.is_plain) for c in generator.couplings)
-    return Generator(jnp.asarray(one_site), jnp.asarray(generator.matrices), couplings)
+    one_site, matrices = jax.device_put((one_site, generator.matrices))
+    return Generator(one_site, matrices, couplings)
 
 
 def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -291,7 +294,7 @@ def _images(
     if complete and not layout.is_plain and order * n_contacts <= _LARGEST_MATRIX:
         places = np.arange(order)[:, None] * n_contacts + codes
         matrix = np.bincount(places.ravel(), counts.ravel(), minlength=order * n_contacts)
-        return Counts(jnp.asarray(matrix.reshape(order, n_contacts)), layout.n_free)
+        return Counts(jax.device_put(matrix.reshape(order, n_contacts)), layout.n_free)
     by_bra, bra_counts = _choices(codes, counts, bra_sites, order, layout.n_free)
     by_ket, ket_counts = _choices(codes, counts, ket_sites, order, layout.n_free)
     return Choices(by_bra, bra_counts, by_ket, ket_counts, n_contacts)
@@ -311,7 +314,7 @@ def _choices(
     chosen = np.zeros((order * n_free, int(position.max()) + 1), dtype=np.int32)
     amount = np.zeros(chosen.shape)
     chosen[slot, position], amount[slot, position] = contact, totals
-    return jnp.asarray(chosen.reshape(order, n_free, -1)), jnp.asarray(amount.reshape(order, n_free, -1))
+    return jax.device_put((chosen.reshape(order, n_free, -1), amount.reshape(order, n_free, -1)))
 
 
 def _contact_coupling(coupling: Coupling, codes: np.ndarray, n_contacts: int, is_plain: bool) -> ContactCoupling:
@@ -332,5 +335,5 @@ def _contact_coupling(coupling: Coupling, codes: np.ndarray, n_contacts: int, is
         for n in reversed(range(q)):
             distinct, merged[:, n] = np.divmod(distinct, base)
         images, factors = distinct, merged
-    places, owners = (jnp.asarray(i, dtype=jnp.int32) for i in (factors, images))
-    return ContactCoupling(places, owners, jnp.asarray(weights, dtype=float))
+    placed = jax.device_put((factors.astype(np.int32), images.astype(np.int32), weights.astype(float)))
+    return ContactCoupling(*placed)

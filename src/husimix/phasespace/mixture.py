@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -210,5 +211,6 @@ def product_state(n_sites: int, spins: str | np.ndarray = "down") -> Mixture:
             f"length {lengths.max():.6g} on site {int(lengths.argmax())}",
             "Bloch vectors are ⟨σx⟩, ⟨σy⟩, ⟨σz⟩, not spin components with factors ½ or 2.",
         )
-    coordinates = jnp.asarray(np.broadcast_to(vectors, (count, 3))[None], dtype=float)
-    return Mixture(jnp.ones(1), coordinates, Bloch(site_basis(2)), SymmetryGroup.identity(count))
+    coordinates = np.broadcast_to(vectors, (count, 3))[None].astype(float)
+    weights, coordinates = jax.device_put((np.ones(1), coordinates))
+    return Mixture(weights, coordinates, Bloch(site_basis(2)), SymmetryGroup.identity(count))

@@ -62,7 +62,7 @@ class Measurement(eqx.Module):
     is_symmetric: bool = eqx.field(static=True)
 
     def __init__(self, operator: Operator, group: SymmetryGroup):
-        self.products = tuple((jnp.asarray(s), jnp.asarray(m), jnp.asarray(f)) for s, m, f in operator.products())
+        self.products = jax.device_put(tuple(operator.products()))
         self.is_hermitian = operator.is_hermitian
         self.is_symmetric = all(_is_unchanged(operator, group.element(g)) for g in group.generators)
 

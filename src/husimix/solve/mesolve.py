@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from threadpoolctl import threadpool_limits
@@ -105,7 +104,7 @@ def mesolve(
     contacts = contacts_of(arrangement.layout)
     generator = contact_generator(arrangement.generator, arrangement.layout)
     metric_solver = settled.metric_solver_of(model.n_sites)
-    motion = Motion(generator, contacts, jnp.asarray(g), space, metric_solver, kernel_bytes, factored)
+    motion = Motion(generator, contacts, jax.device_put(g), space, metric_solver, kernel_bytes, factored)
     settings = {
         "tsave": times.tolist(),
         "components": count,
@@ -188,7 +187,7 @@ def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
 
 def _as_arrays(motion: Motion) -> Motion:
     """Numbers as arrays, so that other parameters of the same shapes reuse the compiled code."""
-    return jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float | np.ndarray) else x, motion)
+    return jax.tree.map(lambda x: jax.device_put(np.asarray(x)) if isinstance(x, float | np.ndarray) else x, motion)
 
 
 @contextlib.contextmanager

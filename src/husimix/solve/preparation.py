@@ -1,6 +1,6 @@
 """The components that a run begins with."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -51,6 +51,5 @@ def with_components(
     originals = np.asarray(coordinates)[np.arange(extra) % len(weights)]
     scattered = manifold.scattered(np.random.default_rng(seed), originals, spread)
     scattered[:, kept] = originals[:, kept]
-    return Point(
-        jnp.asarray(np.append(weights, np.zeros(extra))), jnp.asarray(np.concatenate([coordinates, scattered]))
-    )
+    placed = jax.device_put((np.append(weights, np.zeros(extra)), np.concatenate([coordinates, scattered])))
+    return Point(*placed)

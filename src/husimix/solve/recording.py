@@ -47,7 +47,7 @@ class Recorder:
         if all(measurement.is_symmetric for measurement in measurements.values()):
             group = SymmetryGroup.identity(group.n_sites)
         view = _View(
-            jnp.asarray(arrangement.lattice_sites),
+            jax.device_put(arrangement.lattice_sites),
             manifold,
             contacts,
             SiteAverage(arrangement.group),
@@ -55,7 +55,7 @@ class Recorder:
             group,
         )
         # Tables go to the device once, not at every save time.
-        self._view = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, np.ndarray) else x, view)
+        self._view = jax.tree.map(lambda x: jax.device_put(x) if isinstance(x, np.ndarray) else x, view)
         self.times: list[float] = []
         self.bloch: list[np.ndarray] = []
         self.expect: dict[str, list[float | complex]] = {name: [] for name in measurements}
@@ -64,7 +64,9 @@ class Recorder:
 
     def mixture(self, point: Point) -> Mixture:
         """The state at a point, on all sites of the lattice."""
-        return self._view.mixture(point, self._arrangement.group)
+        # In NumPy: gathered by JAX outside compiled code, a few small programs would be compiled for it.
+        coordinates = np.asarray(point.coordinates)[:, self._arrangement.lattice_sites]
+        return Mixture(point.weights, jax.device_put(coordinates), self._view.manifold, self._arrangement.group)
 
     def __call__(self, t: float, point: Point, step: StepRecord) -> None:
         """Measure and keep what belongs to a save time."""

@@ -124,29 +124,30 @@ def evolve(
         How the run ended, and the last time and point that it reached.
     """
     # Python floats would be compile-time constants of the jitted functions below.
-    instants = [jnp.asarray(t, dtype=float) for t in times]
-    control = control._replace(rtol=jnp.asarray(control.rtol), atol=jnp.asarray(control.atol))
-    now, t_saved = (float(times[0]), start), instants[0]
+    instants, rtol, atol = jax.device_put((list(times), np.asarray(control.rtol), np.asarray(control.atol)))
+    control = control._replace(rtol=rtol, atol=atol)
+    t_saved = float(times[0])
+    now: tuple[float, Point] = t_saved, start
     try:
         carry = _start(motion, start, instants[0], instants[-1], control)
         integrals = carry.moving.integrals
-        record(float(t_saved), start, _step_record(carry, integrals, integrals, 0.0))
+        record(t_saved, start, _step_record(carry, integrals, integrals, 0.0))
         place = _place(carry)
-        for t in instants[1:]:
+        for t, instant in zip(times[1:].tolist(), instants[1:], strict=True):
             while place.t < t:
                 if place.accepted + place.rejected >= max_steps:
                     return Status.MAX_STEPS, *now
-                carry = _advance(carry, motion, t, instants[-1], control)
+                carry = _advance(carry, motion, instant, instants[-1], control)
                 place = _place(carry)
                 now = place.t, carry.moving.point
                 if place.collapsed:
                     return _why_collapsed(carry, motion), *now
                 progress(place.t, place.accepted)
-            point, reached = _interpolate(carry, t, motion, control)
-            record(float(t), point, _step_record(carry, reached, integrals, float(t - t_saved)))
+            point, reached = _interpolate(carry, instant, motion, control)
+            record(t, point, _step_record(carry, reached, integrals, t - t_saved))
             integrals, t_saved = reached, t
-            if t is instants[-1]:
-                now = float(t), point
+            if instant is instants[-1]:
+                now = t, point
     except KeyboardInterrupt:
         return Status.INTERRUPTED, *now
     return Status.COMPLETED, *now
