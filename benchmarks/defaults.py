@@ -20,7 +20,7 @@ RING, TORUS = hx.Lattice.chain(8, periodic=True), hx.Lattice.square(3, 3, period
 MODELS = {
     "Ising, V = 2, g = 1, 3×3": (TORUS, hx.models.dissipative_ising(TORUS, V=2.0, g=1.0)),
     "Ising, V = 5, g = 5, ring of 8": (RING, hx.models.dissipative_ising(RING, V=5.0, g=5.0)),
-    "XYZ, J = (0.9, 1.2, 1), 3×3": (TORUS, hx.models.dissipative_xyz(TORUS, Jx=0.9, Jy=1.2, Jz=1.0)),
+    "XYZ, J = (0.9, 1.2, 1), ring of 8": (RING, hx.models.dissipative_xyz(RING, Jx=0.9, Jy=1.2, Jz=1.0)),
 }
 """Lattice and model by name; all spins along +x for XYZ, whose down state does not move by itself, else down."""
 

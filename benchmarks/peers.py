@@ -127,13 +127,16 @@ def run_husimix(case: Case, times, components: int, seed: int = 0):
 
 
 def qutip_runner(case: Case, times) -> Callable[[float, float], np.ndarray]:
-    """A function of the tolerances that gives (4, T) observables; conversions to QuTiP are done here."""
+    """A function of the tolerances that gives (4, T) observables; conversions to QuTiP are done here.
+
+    The matrix form, a third faster than the default on nine spins.
+    """
     hamiltonian, jumps = case.model.to_qutip()
     measured = [qutip.Qobj(o, dims=hamiltonian.dims) for o in case.matrices()]
     start = qutip.Qobj(case.state.to_dense(), dims=hamiltonian.dims)
 
     def run(rtol, atol):
-        options = {"progress_bar": "", "rtol": rtol, "atol": atol, "nsteps": 1_000_000}
+        options = {"progress_bar": "", "rtol": rtol, "atol": atol, "nsteps": 1_000_000, "matrix_form": True}
         return np.array(qutip.mesolve(hamiltonian, start, times, jumps, e_ops=measured, options=options).expect)
 
     return run
@@ -382,7 +385,7 @@ accurate (within a tenth), over the time of this row; above 1, this row is faste
 
 - husimix: K components, else defaults, which use the symmetries of the lattice; no peer does. Median error of
   {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to T = {LONG_TIMES[-1]:g}/γ.
-- QuTiP and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well, QuTiP on the
+- QuTiP (matrix form) and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well, QuTiP on the
   ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.
 - NetKet: NDM with the settings of NetKet's own example of this model (SR with a shift of 0.01, rate 0.01,
   {NETWORK_SAMPLES} samples by Metropolis), stopped after {NETWORK_SECONDS:g} s; the example makes 300 iterations,

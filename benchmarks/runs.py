@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-REFERENCE_COMPONENTS = 16
+REFERENCE_COMPONENTS = 12
 TIMES = np.linspace(0, 5, 51)
 
 
@@ -50,8 +50,7 @@ RUNS = (
     Run(16, 4),
     Run(16, 4, window=2),
     Run(32, 2, repeat=False),
-    Run(64, 2, window=2),
-    Run(64, 4, window=2),
+    Run(64, 2, window=2, repeat=False),
     Run(8, 8, end=2.0, random=True),
 )
 

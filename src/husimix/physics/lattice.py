@@ -7,13 +7,15 @@ spins, states or models.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from husimix._errors import argument_error, check_choice, check_integer
+
+if TYPE_CHECKING:
+    import networkx
 
 __all__ = ["Lattice"]
 
@@ -131,7 +133,7 @@ class Lattice:
         return cls._regular("cubic", {"lx": lx, "ly": ly, "lz": lz}, periodic)
 
     @classmethod
-    def from_graph(cls, graph: nx.Graph) -> Self:
+    def from_graph(cls, graph: "networkx.Graph") -> Self:
         """The lattice whose nearest neighbours are the edges of a networkx graph.
 
         Args:
@@ -143,8 +145,10 @@ class Lattice:
         Raises:
             ValueError: if `graph` is none of the above.
         """
-        _check_graph(graph)
-        positions = _graph_positions(graph)
+        from husimix.physics import graphs
+
+        graphs.check_graph(graph)
+        positions = graphs.graph_positions(graph)
         site = {node: index for index, node in enumerate(graph)}
         edges = [sorted((site[a], site[b])) for a, b in graph.edges]
         nothing = np.empty((0, positions.shape[1]))
@@ -203,7 +207,7 @@ class Lattice:
         n_basis = len(self.basis)
         return (moved[:, :, None] * n_basis + np.arange(n_basis)).reshape(len(moved), -1)
 
-    def to_graph(self, shell: int = 1) -> nx.Graph:
+    def to_graph(self, shell: int = 1) -> "networkx.Graph":
         """The bonds of one `shell`, as in `bonds`, as a networkx graph.
 
         Returns:
@@ -212,7 +216,9 @@ class Lattice:
         Raises:
             ValueError: if `shell` is not an integer of at least 1.
         """
-        return _graph(self.bonds(shell).tolist(), self.positions.tolist())
+        from husimix.physics import graphs
+
+        return graphs.graph_of(self.bonds(shell).tolist(), self.positions.tolist())
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-serialisable description from which `from_dict` rebuilds the lattice exactly.
@@ -242,7 +248,9 @@ class Lattice:
             must = f"have exactly the keys {', '.join(expected)}"
             raise argument_error("description", must, list(description))
         if kind == _GRAPH:
-            return cls.from_graph(_described_graph(description["edges"], description["positions"]))
+            from husimix.physics import graphs
+
+            return cls.from_graph(graphs.described_graph(description["edges"], description["positions"]))
         shape, n_directions = description["shape"], len(_CELLS[kind].primitive)
         if isinstance(shape, str) or not isinstance(shape, Sequence) or len(shape) != n_directions:
             raise argument_error("shape", f"have {_count(n_directions, 'length')} for `{kind}`", repr(shape))
@@ -288,12 +296,9 @@ class Lattice:
         return np.stack(np.divmod(pairs, self.n_sites), axis=1)
 
     def _graph_bonds(self, shell: int) -> Integers:
-        graph = self.to_graph()
-        found: list[tuple[int, int]] = []
-        for start in graph:
-            distances = nx.single_source_shortest_path_length(graph, start, cutoff=shell)
-            found += [(start, end) for end, far in distances.items() if far == shell and start < end]
-        return _pairs(sorted(found))
+        from husimix.physics import graphs
+
+        return _pairs(graphs.pairs_at_distance(self.to_graph(), shell))
 
 
 class _Displacements(NamedTuple):
@@ -344,53 +349,3 @@ def _check_periodic(periodic: object, n_directions: int) -> tuple[bool, ...]:
         return tuple(map(bool, flags))
     must = f"be a bool or a sequence of {_count(n_directions, 'bool')}, one per direction"
     raise argument_error("periodic", must, repr(periodic))
-
-
-def _check_graph(graph: object) -> None:
-    must = "be an undirected networkx.Graph without self loops"
-    if not isinstance(graph, nx.Graph):
-        raise argument_error("graph", must, repr(graph), "Try `networkx.Graph(edges)`.")
-    if graph.is_directed():
-        raise argument_error("graph", must, "a directed graph", "Try `graph.to_undirected()`.")
-    if graph.is_multigraph():
-        raise argument_error("graph", must, "a multigraph", "Try `networkx.Graph(graph)`.")
-    if len(graph) == 0:
-        raise argument_error("graph", "have at least one node", "an empty graph")
-    loops = list(nx.selfloop_edges(graph))
-    if loops:
-        fix = "Try `graph.remove_edges_from(list(networkx.selfloop_edges(graph)))`."
-        raise argument_error("graph", must, f"the loop {loops[0]}", fix)
-
-
-def _graph_positions(graph: nx.Graph) -> Floats:
-    given = nx.get_node_attributes(graph, "pos")
-    if len(given) < len(graph):
-        given = nx.circular_layout(graph)
-    must = "have equally many finite coordinates as `pos` of every node"
-    try:
-        positions = np.array([given[node] for node in graph], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise argument_error("graph", must, list(given.values())) from None
-    if positions.ndim != 2 or positions.shape[1] == 0 or not np.all(np.isfinite(positions)):
-        raise argument_error("graph", must, list(given.values()))
-    return positions
-
-
-def _described_graph(edges: object, positions: object) -> nx.Graph:
-    if isinstance(positions, str) or not isinstance(positions, Sequence) or len(positions) == 0:
-        raise argument_error("positions", "be a list of one position per site", repr(positions))
-    if isinstance(edges, str) or not isinstance(edges, Sequence):
-        raise argument_error("edges", "be a list of pairs of sites", repr(edges))
-    known = range(len(positions))
-    for edge in edges:
-        is_pair = isinstance(edge, Sequence) and len(edge) == 2 and all(type(end) is int for end in edge)
-        if not is_pair or edge[0] not in known or edge[1] not in known:
-            raise argument_error("edges", f"join sites 0 to {len(positions) - 1} in pairs", repr(edge))
-    return _graph(edges, positions)
-
-
-def _graph(edges: Sequence[tuple[int, int]], positions: Sequence[Sequence[float]]) -> nx.Graph:
-    graph = nx.Graph()
-    graph.add_nodes_from((site, {"pos": position}) for site, position in enumerate(positions))
-    graph.add_edges_from(edges)
-    return graph

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
+import scipy.sparse.csgraph
 
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
@@ -113,11 +113,8 @@ def _rotation_patterns(lattice: Lattice, held: str) -> list[list[str]]:
 
     The global rotations that hold by themselves make some of them equivalent; only one of those is kept.
     """
-    try:
-        colours = nx.bipartite.color(lattice.to_graph())
-    except nx.NetworkXError:
-        colours = dict.fromkeys(range(lattice.n_sites), 0)
-    both = range(2) if any(colours.values()) else range(1)
+    colours = _sublattices(lattice)
+    both = range(2) if any(colours) else range(1)
     generators = [_LETTERS.index(a) for a in held]
     products = {0, *generators, *(a ^ b for a, b in itertools.combinations(generators, 2))}
     patterns, known = [], {(r, r) for r in products}
@@ -126,6 +123,17 @@ def _rotation_patterns(lattice: Lattice, held: str) -> list[list[str]]:
             known |= {(a ^ r, b ^ r) for r in products}
             patterns.append([_LETTERS[(a, b)[colours[site]]] for site in range(lattice.n_sites)])
     return patterns
+
+
+def _sublattices(lattice: Lattice) -> list[int]:
+    """0 or 1 for each site, different on all neighbours; all 0 where that cannot be."""
+    ends = lattice.bonds().T
+    links = scipy.sparse.coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(lattice.n_sites,) * 2)
+    parts = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
+    first = np.unique(parts, return_index=True)[1]
+    distances = scipy.sparse.csgraph.shortest_path(links, directed=False, unweighted=True, indices=first)
+    colours = distances.min(axis=0).astype(int) % 2
+    return colours.tolist() if (colours[ends[0]] != colours[ends[1]]).all() else [0] * lattice.n_sites
 
 
 def _with_rotations(

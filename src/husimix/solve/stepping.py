@@ -178,11 +178,14 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
     t_next, controller_state = controller.init(
         _TERM, t0, first, moving, first - t0, motion, solver.func, solver.error_order(_TERM)
     )
-    # Shapes alone are wanted here, the same for any field, and tracing the velocity takes a second.
+    # Shapes alone are wanted here. They are those of a number that stands still, which is traced faster by a second.
     still = diffrax.ODETerm(lambda t, y, args: y)
     solver_state = jax.tree.map(jnp.asarray, solver.init(still, t0, t_next, moving, motion))
-    taken = eqx.filter_eval_shape(solver.step, still, t0, t_next, moving, motion, solver_state, False)
-    interpolation = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), taken[2])
+    of_number = solver.init(still, t0, t_next, zero, None)
+    taken = eqx.filter_eval_shape(solver.step, still, t0, t_next, zero, None, of_number, False)
+    interpolation = jax.tree.map(
+        lambda kept: jax.tree.map(lambda x: jnp.zeros((*kept.shape, *x.shape), x.dtype), moving), taken[2]
+    )
     none = jnp.zeros((), dtype=int)
     return _Carry(
         t0,
