@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 import husimix as hx
 from husimix.phasespace import kernels
+from husimix.phasespace.clusters import contact_clusters
 from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
 from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
 from husimix.phasespace.kernels import Frame
@@ -100,6 +101,7 @@ def problem(
         jnp.asarray(site_metric("auto", state.basis, length**2)),
         space,
         hx.Tikhonov(),
+        contact_clusters(arrangement.clusters(), len(arrangement.generator.matrices) + 1, arrangement.layout),
         needs.kernel_bytes(),
         gram == "factors",
     )

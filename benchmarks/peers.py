@@ -385,8 +385,8 @@ accurate (within a tenth), over the time of this row; above 1, this row is faste
 
 - husimix: K components, else defaults, which use the symmetries of the lattice; no peer does. Median error of
   {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to T = {LONG_TIMES[-1]:g}/γ.
-- QuTiP (matrix form) and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well, QuTiP on the
-  ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.
+- QuTiP (matrix form) and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well,
+  QuTiP on the ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.
 - NetKet: NDM with the settings of NetKet's own example of this model (SR with a shift of 0.01, rate 0.01,
   {NETWORK_SAMPLES} samples by Metropolis), stopped after {NETWORK_SECONDS:g} s; the example makes 300 iterations,
   which bring α = β = 1 to 1.3e-02 on the ring; on the torus it has not converged by then. One seed. Errors from the

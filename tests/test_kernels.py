@@ -12,7 +12,9 @@ import dense
 from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, Transformation, models, operator_sum
 from husimix.phasespace import contacts as contacts_module
 from husimix.phasespace import kernels
+from husimix.phasespace.clusters import clusters_of, contact_clusters
 from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
+from husimix.phasespace.flow import flow_overlaps, squared_flow
 from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
 from husimix.phasespace.layout import Layout, tied
 from husimix.phasespace.manifolds import Bloch, Coherent
@@ -119,6 +121,7 @@ QUICK = {
     (3, "quarter"): Coherent,
 }
 QUICK_TOGETHER = {key: QUICK[key] for key in ((2, "plain"), (2, "tied-flips"), (3, "quarter"))}
+QUICK_FLOW = {key: QUICK[key] for key in ((2, "plain"), (2, "cycle"), (2, "tied-lists"), (3, "quarter"))}
 QUICK_FACTORS = {key: QUICK[key] for key in ((2, "plain"), (2, "ring"), (2, "tied-lists"), (3, "quarter"))}
 
 
@@ -152,7 +155,9 @@ class Dense:
             self.contacts = contacts_of(self.layout)
         # Bras are not averaged, so that the kernels are exact for a model without the symmetry of the kets, too.
         self.model = symmetric_model(setting.point, d, seed=d)
-        self.generator = contact_generator(sum_of_products(self.model), self.layout)
+        products = sum_of_products(self.model)
+        self.generator = contact_generator(products, self.layout)
+        self.clusters = contact_clusters(clusters_of(products), len(products.matrices) + 1, self.layout)
         self.g = jnp.asarray(site_metric(metric, basis))
         self.log_scale = jnp.asarray(0.7)
         self.metric = dense.metric_diagonal(np.asarray(self.g), n) * np.exp(-0.7)
@@ -220,6 +225,21 @@ def test_kernels_of_two_mixtures_equal_their_dense_renderings(cases, d, manifold
     assert_entries(actual["transfers"], c.bra_products @ (c.metric[:, None] * (generator @ images)))
     assert_entries(actual["force"], c.bra_tangents @ (c.metric * (generator @ ket)))
     assert_entries(actual["gram"], c.bra_tangents @ (c.metric[:, None] * c.tangent_images.T))
+
+
+flows = jax.jit(flow_overlaps, static_argnums=7)
+norm_of_flow = jax.jit(squared_flow, static_argnums=7)
+
+
+@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_FLOW))
+def test_overlaps_of_moved_components_equal_their_dense_rendering(cases, d, manifold, kind, metric):
+    """Terms of up to three sites and jumps of two, which share one, two or three sites with each other."""
+    c = get(cases, d, manifold, kind, metric)
+    tables = c.g, c.contacts, c.generator, c.clusters, c.log_scale
+    generator = dense.dense_generator(c.model)
+    expected = (c.bra_products @ generator.T) @ (c.metric[:, None] * (generator @ c.ket_images.T))
+    assert_entries(flows(c.bra.vectors, c.ket.vectors, *tables), expected)
+    assert_entries(flows(c.bra.vectors, c.ket.vectors, *tables, 1), expected)
 
 
 @pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_TOGETHER))

@@ -37,7 +37,8 @@ def run_of(lattice, n_times=9, **variables):
             "bloch": (("time", "site", "axis"), bloch),
             "diagnostic_purity": ("time", np.linspace(1.0, 0.5, n_times)),
             "diagnostic_step_size": ("time", np.linspace(0.0, 0.1, n_times)),
-            "diagnostic_residual": ("time", first_is_undefined),
+            "diagnostic_projection_error": ("time", first_is_undefined),
+            "diagnostic_accumulated_error": ("time", first_is_undefined),
             **variables,
         },
         coords={"time": TIMES[:n_times], "axis": ["x", "y", "z"]},
@@ -88,7 +89,7 @@ def test_diagnostics_leave_out_what_has_no_logarithm():
     (*_, diagnostics) = plot_dynamics(run_of(hx.Lattice.chain(4))).axes
     lines = lines_of(diagnostics)
     assert np.allclose(lines["purity"].get_ydata(), np.linspace(1.0, 0.5, 9))
-    for label in ("step size (1/rate)", "residual of the solve,\nnot the error"):
+    for label in ("step size (1/rate)", "projection error (rate)", "its integral over time"):
         assert np.isnan(lines[label].get_ydata()).tolist() == [True] + 8 * [False]
 
 

@@ -8,11 +8,13 @@ import pytest
 
 import dense
 from husimix import Bloch, Coherent, Lattice, Mixture, SpectralCutoff, SymmetryGroup, Tikhonov, models
+from husimix.phasespace.clusters import clusters_of, contact_clusters
 from husimix.phasespace.contacts import contact_generator, contacts_of
 from husimix.phasespace.layout import Layout, tied
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
 from husimix.physics.products import sum_of_products
+from husimix.solve.certificate import certified
 from husimix.solve.metric_solvers import AbstractMetricSolver
 from husimix.solve.tdvp import Motion, Point
 
@@ -25,11 +27,17 @@ def random_mixture(seed, manifold, group, n_components):
     return Mixture(jax.random.normal(k2, (n_components,)), manifold.restored(coordinates), manifold, group)
 
 
-def velocity(model, mixture, solver, metric="husimi"):
+def motion_of(model, mixture, solver, metric="husimi", factored=False):
     g = jnp.asarray(site_metric(metric, BASIS))
     layout = Layout.of_group(mixture.group)
-    generator = contact_generator(sum_of_products(model), layout)
-    motion = Motion(generator, contacts_of(layout), g, mixture.manifold, solver, 1 << 30)
+    products = sum_of_products(model)
+    generator = contact_generator(products, layout)
+    clusters = contact_clusters(clusters_of(products), len(products.matrices) + 1, layout)
+    return Motion(generator, contacts_of(layout), g, mixture.manifold, solver, clusters, 1 << 30, factored)
+
+
+def velocity(model, mixture, solver, metric="husimi", factored=False):
+    motion = motion_of(model, mixture, solver, metric, factored)
     return eqx.filter_jit(motion.velocity)(Point(mixture.weights, mixture.coordinates))
 
 
@@ -71,6 +79,39 @@ def test_velocity_is_the_dense_least_squares_projection(manifold, symmetric):
     assert np.abs(tangents @ best).max() > 0.1
     assert float(report.residual) < 1e-6
     assert abs(float(jnp.sum(rates.weights))) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("manifold", "symmetric", "metric", "factored"),
+    [
+        (Bloch, True, "husimi", False),
+        (Bloch, False, "husimi", True),
+        (Coherent, False, "hilbert-schmidt", False),
+        pytest.param(Coherent, True, "husimi", False, marks=pytest.mark.slow),
+        pytest.param(Bloch, True, "hilbert-schmidt", False, marks=pytest.mark.slow),
+    ],
+)
+def test_the_certificate_is_the_dense_distance_from_the_flow(manifold, symmetric, metric, factored):
+    lattice = Lattice.chain(4, periodic=True)
+    model = models.dissipative_xyz(lattice)
+    group = SymmetryGroup.translations(lattice) if symmetric else SymmetryGroup.identity(4)
+    mixture = random_mixture(3, manifold(BASIS), group, 2)
+    motion, point = motion_of(model, mixture, Tikhonov(1e-6), metric, factored), Point(*mixture_numbers(mixture))
+    rates, report = eqx.filter_jit(motion.velocity)(point)
+    found = eqx.filter_jit(certified)(motion, point, report)
+    _, flow = dense_system(model, mixture, metric)
+    root = np.sqrt(dense.metric_diagonal(site_metric(metric, BASIS), 4))
+    moved = np.asarray(rate_of_tensor(mixture, rates)) * root
+    state = np.asarray(dense.mixture_tensor(*point, mixture.manifold, group)) * root
+    missed = np.linalg.norm(flow - moved)
+    assert missed > 0.05 * np.linalg.norm(flow)
+    assert float(found.absolute) == pytest.approx(missed, rel=1e-8)
+    assert float(found.relative) == pytest.approx(missed / np.linalg.norm(state), rel=1e-8)
+    assert float(found.share) == pytest.approx(missed / np.linalg.norm(flow), rel=1e-8)
+
+
+def mixture_numbers(mixture):
+    return mixture.weights, mixture.coordinates
 
 
 def test_velocity_is_exact_where_the_tangent_space_holds_the_flow():
@@ -145,6 +186,7 @@ def test_damping_counts_every_site_alike_however_sites_are_joined(manifold):
             jnp.asarray(site_metric("husimi", BASIS)),
             manifold(BASIS),
             Absolute(),
+            (),
             1 << 30,
         )
         point = Point(jnp.array([0.7, 0.3]), free)

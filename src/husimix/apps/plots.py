@@ -201,7 +201,8 @@ def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
     shown = (
         ("purity", "purity", _BLACK),
         ("step_size", "step size (1/rate)", _SKY),
-        ("residual", "residual of the solve,\nnot the error", _ORANGE),
+        ("projection_error", "projection error (rate)", _ORANGE),
+        ("accumulated_error", "its integral over time", _BLUE),
     )
     for name, label, colour in shown:
         variable = f"diagnostic_{name}"

@@ -25,6 +25,7 @@ __all__ = [
     "Generator",
     "contact_generator",
     "contacts_of",
+    "numbered",
 ]
 
 
@@ -231,7 +232,7 @@ class Generator(eqx.Module):
 
 def contacts_of(layout: Layout) -> Contacts:
     """The contacts of a layout. Cost: G n log(G n), once."""
-    codes, numbers, complete = _numbered(layout)
+    codes, numbers, complete = numbered(layout)
     n_labels = len(layout.maps) + 1
     bra_sites, ket_sites = np.divmod(numbers // n_labels, layout.n_free)
     # Everything goes to the device in one call: one conversion each would be compiled for every shape.
@@ -260,7 +261,7 @@ def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
     Returns:
         The generator; its weights are linear in those of 𝓛, its shapes depend on which terms there are.
     """
-    codes, numbers, _ = _numbered(layout)
+    codes, numbers, _ = numbered(layout)
     # The maps of sites that share a vector are equal, but for multiples of the identity, which count by their sum.
     total = np.zeros((layout.n_free, *generator.one_site.shape[1:]))
     np.add.at(total, layout.free_sites, layout.multiplicity[:, None, None] * generator.one_site)
@@ -270,7 +271,7 @@ def contact_generator(generator: SumOfProducts, layout: Layout) -> Generator:
     return Generator(one_site, matrices, couplings)
 
 
-def _numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
+def numbered(layout: Layout) -> tuple[np.ndarray, np.ndarray, bool]:
     """(G, n) contact of each site under each image, (E,) what each contact is, and whether all occur.
 
     A contact is (bra site · F + ket site) · labels + label.

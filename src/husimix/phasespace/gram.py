@@ -139,7 +139,7 @@ def _gram_factors(bra: Frame, ket: Frame, bras: Array, kets: Array, scene: Scene
     along_ket = [contacts.at_ket(leading(t, kets)) for t in jnp.moveaxis(ket.tangents, 3, 0)]
     w = kept(jnp.stack([contacts.contracted(t, met.ket) for t in along_bra]) / met.s[None])
     u = kept(jnp.stack([contacts.contracted(v * g, t) for t in along_ket]) / met.s[None])
-    amount, _ = image_overlaps(met.s, jnp.zeros_like(met.s), scene)
+    amount, _ = image_overlaps(met.s, scene)
     n_pairs, order = len(bras), len(contacts.share)
     ones = jnp.ones((n_pairs, order, 1))
     rows, columns = (x.reshape(n_pairs, order, -1) for x in (contacts.images.rows(w), contacts.images.columns(u)))

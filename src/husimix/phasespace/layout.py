@@ -95,6 +95,7 @@ class Window(NamedTuple):
         first_sites: (m,) int, the lattice site around cell 0 that each site of the patch is.
         patch_sites: (N,) int, the patch's site that each lattice site becomes when the patch is repeated.
         background: (B,) int, the free sites outside the window, one for each kind of site.
+        patch: (dim,) int, cells of the patch along each direction.
     """
 
     layout: Layout
@@ -103,6 +104,28 @@ class Window(NamedTuple):
     first_sites: np.ndarray
     patch_sites: np.ndarray
     background: np.ndarray
+    patch: np.ndarray
+
+    @property
+    def cell(self) -> np.ndarray:
+        """The sites of cell 0, on the lattice and on the patch."""
+        return np.arange(len(self.first_sites) // self.patch.prod())
+
+    def repeats(self) -> tuple[np.ndarray, np.ndarray]:
+        """What becomes of the neighbourhood of cell 0 where it is repeated.
+
+        Returns:
+            (S, N) int, for each cell of the patch, and for the cell that stands for all others, the layout's site that
+            each lattice site is if cell 0 is put there; (S,) float, how many cells of the lattice each stands for.
+        """
+        kinds = len(self.cell)
+        cell, kind = np.divmod(self.patch_sites, kinds)
+        places, cells = np.stack(np.unravel_index(cell, tuple(self.patch)), axis=-1), _all_cells(self.patch)
+        sites = _cell_number(cells[:, None] + places[None], self.patch) * kinds + kind
+        if len(self.layout.multiplicity) == sites.shape[0] * kinds:
+            return sites, np.ones(len(sites))
+        beyond = len(cells) * kinds + kind
+        return np.vstack([sites, beyond]), np.append(np.ones(len(sites)), self.layout.multiplicity[-1])
 
     def on_patch(self, point: np.ndarray) -> np.ndarray:
         """Permutations of lattice sites as permutations of the layout's sites.
@@ -134,10 +157,10 @@ class Window(NamedTuple):
 def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Window:
     """The layout of components that are uniform outside a window around cell 0, averaged over all translations.
 
-    Two components of width w = 2 radius + 1, shifted against each other, fit on a patch of 2 (w + R) cells along
+    Two components of width w = 2 radius + 1, shifted against each other, fit on a patch of 2 (w + 2R) cells along
     each direction, R the range of 𝓛. All shifts that keep the windows apart and uncoupled give the same
-    overlap, and so one image stands for them; the cells beyond the patch are one site that counts many times.
-    Exact: nothing is neglected. Sizes depend on the window, not on the lattice.
+    overlap, also after 𝓛 has acted on both, and so one image stands for them; the cells beyond the patch are one site
+    that counts many times. Exact: nothing is neglected. Sizes depend on the window, not on the lattice.
 
     Args:
         generator: 𝓛 of a model that has all translations of a periodic lattice.
@@ -152,7 +175,7 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     kinds = len(generator.one_site) // n_cells
     anchored = [_anchored(coupling, lengths, kinds) for coupling in generator.couplings]
     reach = np.max([np.abs(a.cells).max(axis=(0, 1)) for a in anchored], axis=0, initial=0)
-    patch = np.minimum(lengths, 2 * (2 * radius + 1 + reach))
+    patch = np.minimum(lengths, 2 * (2 * radius + 1 + 2 * reach))
     cells = _all_cells(patch)
     n_rest = n_cells - len(cells)
     # Cells beyond the patch are one more cell, which counts n_rest times.
@@ -188,7 +211,7 @@ def windowed(generator: SumOfProducts, shape: Sequence[int], radius: int) -> Win
     first_sites[patch_sites[by_distance]] = by_distance
     background = np.arange(_n_window_cells(lengths, radius) * kinds, layout.n_free)
     moved = SumOfProducts(one_site, generator.matrices, couplings)
-    return Window(layout, moved, sites, first_sites, patch_sites, background)
+    return Window(layout, moved, sites, first_sites, patch_sites, background, patch)
 
 
 class _Anchored(NamedTuple):

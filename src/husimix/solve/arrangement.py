@@ -1,10 +1,13 @@
 """How a run lays out its components: the symmetries it uses, the window, and which sites are free."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from husimix._errors import argument_error, check_integer
+from husimix.phasespace.clusters import Clusters, clusters_of
 from husimix.phasespace.layout import Layout, tied, windowed
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
@@ -22,6 +25,7 @@ class Arrangement(NamedTuple):
         group: what components are averaged over.
         layout: how free sites become a state.
         generator: 𝓛 on the layout's sites.
+        clusters: where terms of 𝓛 overlap on the layout's sites; made when it is asked for.
         lattice_sites: (N,) int, the free site whose vector each site of the lattice carries.
         background: (B,) int, free sites that lie outside the window; none without a window.
         symmetry: what to pass as `symmetry` to ask for this again.
@@ -30,6 +34,7 @@ class Arrangement(NamedTuple):
     group: SymmetryGroup
     layout: Layout
     generator: SumOfProducts
+    clusters: Callable[[], tuple[Clusters, ...]]
     lattice_sites: np.ndarray
     background: np.ndarray
     symmetry: str | None
@@ -64,7 +69,9 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
     none = np.arange(0)
     if window is None:
         layout = tied(Layout.of_group(use.group), use.point)
-        return Arrangement(use.group, layout, generator, layout.free_sites, none, use.name)
+        return Arrangement(
+            use.group, layout, generator, partial(clusters_of, generator), layout.free_sites, none, use.name
+        )
     radius = check_integer("window", window, 0)
     if model.lattice is None or not same_elements(use.group, SymmetryGroup.translations(model.lattice)):
         raise argument_error(
@@ -78,4 +85,9 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
     renumbered = np.zeros(found.layout.n_free, dtype=int)
     renumbered[found.layout.free_sites] = layout.free_sites
     sites, background = renumbered[found.lattice_sites], np.unique(renumbered[found.background])
-    return Arrangement(use.group, layout, found.generator, sites, background, use.name)
+
+    def repeated() -> tuple[Clusters, ...]:
+        near = (c.touching(found.cell) for c in clusters_of(generator))
+        return tuple(c.repeated(*found.repeats()) for c in near)
+
+    return Arrangement(use.group, layout, found.generator, repeated, sites, background, use.name)

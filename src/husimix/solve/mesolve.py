@@ -12,6 +12,7 @@ import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before t
 from threadpoolctl import threadpool_limits
 
 from husimix._errors import HusimixWarning, argument_error, check_integer
+from husimix.phasespace.clusters import contact_clusters
 from husimix.phasespace.contacts import contact_generator, contacts_of
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.metric import site_metric
@@ -104,7 +105,8 @@ def mesolve(
     contacts = contacts_of(arrangement.layout)
     generator = contact_generator(arrangement.generator, arrangement.layout)
     metric_solver = settled.metric_solver_of(model.n_sites)
-    motion = Motion(generator, contacts, jax.device_put(g), space, metric_solver, kernel_bytes, factored)
+    clusters = contact_clusters(arrangement.clusters(), len(generator.matrices) + 1, arrangement.layout)
+    motion = Motion(generator, contacts, jax.device_put(g), space, metric_solver, clusters, kernel_bytes, factored)
     settings = {
         "tsave": times.tolist(),
         "components": count,

@@ -82,6 +82,11 @@ class Recorder:
             "smallest_eigenvalue": float(step.report.metric.smallest),
             "iterations": float(step.report.metric.iterations),
             "residual": float(step.report.residual),
+            "projection_error": float(step.certificate.relative),
+            "projection_error_absolute": float(step.certificate.absolute),
+            "projection_share": float(step.certificate.share),
+            "accumulated_error": float(step.accrued.relative),
+            "accumulated_error_absolute": float(step.accrued.absolute),
         }
         states = [self.mixture(point)] if self._save_states else []
         # Nothing is computed between here and the last line: an interruption must leave equal lengths.

@@ -31,8 +31,12 @@ class Result:
         diagnostics: (T,) each: "trace", "purity", "steps" and "rejected" (so far), "step_size", "damping",
             "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
             (bounds from Cholesky pivots or quotients with `Tikhonov`), "iterations" of conjugate gradients (0 where
-            the Gram matrix is factorised), and "residual", the part of the force that damping left out. The last
-            six describe the interval since the previous save time.
+            the Gram matrix is factorised), "residual", the part of the force that damping left out, and the
+            *certificate*: "projection_error", ‖𝓛R - Ṙ‖/‖R‖ in the metric, in 1/time, how fast the state leaves what
+            the ansatz can follow, "projection_error_absolute" without the division, and "projection_share",
+            ‖𝓛R - Ṙ‖/‖𝓛R‖. From "step_size" on all are averages over the interval since the previous save time, or
+            belong to its last step. "accumulated_error" and "accumulated_error_absolute" are the integrals of the
+            projection error since the first save time.
         status: how the run ended; its value is the remedy if it ended early.
         model: the Lindbladian.
         settings: every setting that the run depends on, JSON-ready.

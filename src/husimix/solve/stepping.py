@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from optimistix import rms_norm
 
+from husimix.solve.certificate import Certificate, certified
 from husimix.solve.metric_solvers import MetricReport
 from husimix.solve.tdvp import Motion, Point, VelocityReport
 
@@ -62,12 +63,16 @@ class StepRecord(NamedTuple):
         accepted, rejected: steps so far.
         step_size: the last accepted step.
         report: time averages of the velocity report since the previous save time; nan at the first.
+        certificate: time averages of the certificate, likewise.
+        accrued: its integral since the first save time.
     """
 
     accepted: int
     rejected: int
     step_size: float
     report: VelocityReport
+    certificate: Certificate
+    accrued: Certificate
 
 
 Record = Callable[[float, Point, StepRecord], None]
@@ -85,6 +90,34 @@ class _Moving(NamedTuple):
     integrals: VelocityReport
 
 
+class _Watch(NamedTuple):
+    """The certificate along the last accepted step, taken to be linear in between.
+
+    Attributes:
+        before, after: at its two ends.
+        accrued: the integral up to its beginning.
+    """
+
+    before: Certificate
+    after: Certificate
+    accrued: Certificate
+
+    def up_to(self, fraction: Float[Array, ""], step_size: Float[Array, ""]) -> Certificate:
+        """The integral up to some fraction of the step."""
+
+        def integral(before: Array, after: Array, accrued: Array) -> Array:
+            return accrued + step_size * fraction * (before + 0.5 * fraction * (after - before))
+
+        return jax.tree.map(integral, self.before, self.after, self.accrued)
+
+
+class _Totals(NamedTuple):
+    """Integrals from the first save time to some other."""
+
+    report: VelocityReport
+    certificate: Certificate
+
+
 class _Carry(NamedTuple):
     """The state of the loop between two steps."""
 
@@ -94,6 +127,7 @@ class _Carry(NamedTuple):
     solver_state: Any
     controller_state: Any
     interpolation: Any
+    watch: _Watch
     accepted: Int[Array, ""]
     rejected: Int[Array, ""]
     step_size: Float[Array, ""]
@@ -130,8 +164,8 @@ def evolve(
     now: tuple[float, Point] = t_saved, start
     try:
         carry = _start(motion, start, instants[0], instants[-1], control)
-        integrals = carry.moving.integrals
-        record(t_saved, start, _step_record(carry, integrals, integrals, 0.0))
+        totals = _Totals(carry.moving.integrals, carry.watch.accrued)
+        record(t_saved, start, _step_record(carry, totals, totals, 0.0))
         place = _place(carry)
         for t, instant in zip(times[1:].tolist(), instants[1:], strict=True):
             while place.t < t:
@@ -144,8 +178,8 @@ def evolve(
                     return _why_collapsed(carry, motion), *now
                 progress(place.t, place.accepted)
             point, reached = _interpolate(carry, instant, motion, control)
-            record(t, point, _step_record(carry, reached, integrals, t - t_saved))
-            integrals, t_saved = reached, t
+            record(t, point, _step_record(carry, reached, totals, t - t_saved))
+            totals, t_saved = reached, t
             if instant is instants[-1]:
                 now = t, point
     except KeyboardInterrupt:
@@ -170,7 +204,8 @@ def _controller(control: StepControl) -> Any:
 @eqx.filter_jit
 def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepControl) -> _Carry:
     zero = jnp.zeros(())
-    moving = _Moving(start, VelocityReport(MetricReport(*(zero for _ in MetricReport._fields)), zero))
+    moving = _Moving(start, VelocityReport(MetricReport(*(zero for _ in MetricReport._fields)), zero, zero, zero))
+    nothing = Certificate(zero, zero, zero)
     # A first step of 1e-3 of the span costs a few steps while it grows, less than asking for two more
     # velocities (and their compilation) to choose it.
     first = t0 + 1e-3 * (t_end - t0)
@@ -194,6 +229,7 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
         solver_state,
         controller_state,
         interpolation,
+        _Watch(nothing, nothing, nothing),
         none,
         none,
         zero,
@@ -227,6 +263,8 @@ def _advance(carry: _Carry, motion: Motion, t_goal: Array, t_end: Array, control
         def choose(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
+        watch = jax.lax.cond(keep, lambda: _watched(c, t1, y1, solver_state, motion), lambda: c.watch)
+
         return _Carry(
             t=t,
             t_next=t_next,
@@ -234,6 +272,7 @@ def _advance(carry: _Carry, motion: Motion, t_goal: Array, t_end: Array, control
             solver_state=choose(solver_state, c.solver_state),
             controller_state=controller_state,
             interpolation=choose(interpolation, c.interpolation),
+            watch=watch,
             accepted=c.accepted + jnp.where(keep, 1, 0),
             rejected=c.rejected + jnp.where(keep, 0, 1),
             step_size=jnp.where(keep, t1 - c.t, c.step_size),
@@ -243,13 +282,28 @@ def _advance(carry: _Carry, motion: Motion, t_goal: Array, t_end: Array, control
     return jax.lax.while_loop(unfinished, step, carry)
 
 
+def _watched(c: _Carry, t1: Array, y1: _Moving, solver_state: Any, motion: Motion) -> _Watch:
+    """The certificate at the end of an accepted step, and its integral up to the beginning."""
+    is_moving = [x for x in jax.tree.leaves(solver_state, is_leaf=_is_moving) if _is_moving(x)]
+    # Solvers whose last stage is the first of the next step keep the velocity at the end; others have none to spare.
+    rates = is_moving[0] if is_moving else _field(t1, y1, motion)
+    after = certified(motion, y1.point, rates.integrals)
+    before = jax.tree.map(lambda old, new: jnp.where(c.accepted == 0, new, old), c.watch.after, after)
+    return _Watch(before, after, c.watch.up_to(jnp.ones(()), c.step_size))
+
+
+def _is_moving(x: Any) -> bool:
+    return isinstance(x, _Moving)
+
+
 @eqx.filter_jit
-def _interpolate(carry: _Carry, t: Array, motion: Motion, control: StepControl) -> tuple[Point, VelocityReport]:
+def _interpolate(carry: _Carry, t: Array, motion: Motion, control: StepControl) -> tuple[Point, _Totals]:
     """The state at a time inside the last accepted step."""
     path = control.solver.interpolation_cls(t0=carry.t - carry.step_size, t1=carry.t, **carry.interpolation)
     moving = path.evaluate(t)
     point = Point(moving.point.weights, motion.manifold.restored(moving.point.coordinates))
-    return point, moving.integrals
+    fraction = (t - carry.t + carry.step_size) / carry.step_size
+    return point, _Totals(moving.integrals, carry.watch.up_to(fraction, carry.step_size))
 
 
 @eqx.filter_jit
@@ -275,11 +329,12 @@ def _place(carry: _Carry) -> _Place:
     return _Place(*(x.item() for x in jax.device_get((carry.t, carry.accepted, carry.rejected, carry.collapsed))))
 
 
-def _step_record(carry: _Carry, now: VelocityReport, before: VelocityReport, elapsed: float) -> StepRecord:
+def _step_record(carry: _Carry, now: _Totals, before: _Totals, elapsed: float) -> StepRecord:
     fetched = jax.device_get((carry.accepted, carry.rejected, carry.step_size, now, before))
     accepted, rejected, step_size, later, earlier = fetched
 
     def mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return (a - b) / elapsed if elapsed > 0 else np.full_like(a, np.nan)
 
-    return StepRecord(int(accepted), int(rejected), float(step_size), jax.tree.map(mean, later, earlier))
+    means: _Totals = jax.tree.map(mean, later, earlier)
+    return StepRecord(int(accepted), int(rejected), float(step_size), *means, later.certificate)

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from husimix.phasespace import kernels
+from husimix.phasespace.clusters import PlacedClusters
 from husimix.phasespace.contacts import Contacts, Generator
 from husimix.phasespace.factored import FactoredGram
+from husimix.phasespace.flow import squared_flow
 from husimix.phasespace.gram import factored_gram, gram_and_force
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.solve.metric_solvers import AbstractMetricSolver, MetricReport
@@ -33,10 +35,14 @@ class VelocityReport(NamedTuple):
     Attributes:
         metric: what the metric solver reports.
         residual: ‖S θ̇ - F + μ e‖ / ‖F‖, the part of the force that damping left out.
+        captured: 2 F·θ̇ - θ̇·S θ̇ = ‖𝓛R‖² - ‖𝓛R - Ṙ‖², in units of exp(`Motion.log_scale`).
+        norm: ‖R‖², likewise.
     """
 
     metric: MetricReport
     residual: Float[Array, ""]
+    captured: Float[Array, ""]
+    norm: Float[Array, ""]
 
 
 class Motion(eqx.Module):
@@ -48,6 +54,7 @@ class Motion(eqx.Module):
         g: (D,) metric weights of a site.
         manifold: where the components live.
         solver: how S is inverted.
+        clusters: where terms of 𝓛 overlap, for the certificate.
         memory_limit: bytes that one chunk of pairs may take.
         factored: whether S is kept as its factors.
     """
@@ -57,6 +64,7 @@ class Motion(eqx.Module):
     g: Float[Array, " operator"]
     manifold: AbstractManifold
     solver: AbstractMetricSolver
+    clusters: tuple[PlacedClusters, ...]
     memory_limit: int = eqx.field(static=True)
     factored: bool = eqx.field(static=True, default=False)
 
@@ -83,19 +91,31 @@ class Motion(eqx.Module):
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
         multiplier = jnp.dot(trace, columns[:, 0]) / jnp.dot(trace, columns[:, 1])
         motion = columns[:, 0] - multiplier * columns[:, 1]
-        missed = gram @ motion - force + multiplier * trace
+        state = trace * jnp.repeat(point.weights, frame.n_parameters)
+        moved = gram @ jnp.stack([motion, state], axis=1)
+        missed = moved[:, 0] - force + multiplier * trace
         residual = jnp.linalg.norm(missed) / jnp.maximum(jnp.linalg.norm(force), 1e-300)
+        captured = 2 * jnp.dot(force, motion) - jnp.dot(motion, moved[:, 0])
+        report = VelocityReport(metric, residual, captured, jnp.dot(state, moved[:, 1]))
         rates = motion.reshape(n_components, -1)
         # What rounding leaves of Σ ċ_k is spread evenly, so that the trace does not drift over many steps.
         weights = rates[:, 0] - jnp.mean(rates[:, 0])
         parameters = rates[:, 1:].reshape(n_components, -1, self.manifold.n_parameters)
         parameters = parameters / jnp.sqrt(self.contacts.sizes)[None, :, None]
-        return Point(weights, self.manifold.displacement(point.coordinates, parameters)), VelocityReport(
-            metric, residual
-        )
+        return Point(weights, self.manifold.displacement(point.coordinates, parameters)), report
+
+    def log_scale(self, vectors: Float[Array, "component site operator"]) -> Float[Array, ""]:
+        """The logarithm of the unit in which overlaps are computed: max_k log⟨v_k, v_k⟩."""
+        return kernels.log_norm(vectors, self.g, self.contacts.sizes)
+
+    def squared_flow(self, point: Point) -> Float[Array, ""]:
+        """‖𝓛R‖² at a point, in units of exp(`log_scale`)."""
+        vectors = self.manifold.vectors(point.coordinates)
+        tables = self.contacts, self.generator, self.clusters
+        return squared_flow(point.weights, vectors, self.g, *tables, self.log_scale(vectors), self.memory_limit)
 
     def _gram_and_force(self, frame: kernels.Frame) -> tuple[Array | FactoredGram, Float[Array, " parameter"]]:
-        scale = kernels.log_norm(frame.vectors, self.g, self.contacts.sizes)
+        scale = self.log_scale(frame.vectors)
         if not self.factored:
             return gram_and_force(frame, self.g, self.contacts, self.generator, scale, self.memory_limit)
         gram = factored_gram(frame, self.g, self.contacts, scale, self.memory_limit)
