@@ -29,7 +29,6 @@ CASES = [
             {"components": 32},
             {"components": 16, "manifold": "coherent"},
             {"components": 16, "metric": "hilbert-schmidt"},
-            {"components": 16, "manifold": "coherent", "metric": "hilbert-schmidt"},
             {"components": 16, "symmetry": None},
         ],
     ),
@@ -38,7 +37,7 @@ CASES = [
         hx.Lattice.chain(4),
         5.0,
         5.0,
-        [{"components": 8}, {"components": 16}, {"components": 24}, {"components": 32}],
+        [{"components": 8}, {"components": 16}, {"components": 32}],
     ),
 ]
 

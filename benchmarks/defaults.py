@@ -30,9 +30,9 @@ def symmetries(lattice: hx.Lattice) -> dict[str, tuple[object, tuple[int, ...]]]
     translations = hx.SymmetryGroup.translations(lattice).permutations[1:]
     space = [hx.Transformation(p) for p in (*translations, *point_group(lattice)[1:])]
     return {
-        "translations": ("translations", (4, 8)),
+        "translations": ("translations", (8,)),
         "default": ("auto", (4, 8, 16)),
-        "space group averaged": (space, (2, 4)),
+        "space group averaged": (space, (4,)),
     }
 
 

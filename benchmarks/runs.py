@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-REFERENCE_COMPONENTS = 12
+REFERENCE_COMPONENTS = 16
 TIMES = np.linspace(0, 5, 51)
 
 

@@ -82,7 +82,7 @@ class Mixture(eqx.Module):
             ((K|G|,) weights, (K|G|, n, D) vectors).
         """
         sources, labels = (jnp.asarray(table)[:, sites] for table in (self.group.sources, self.group.labels))
-        vectors = observables.group_image(self.vectors, self.group, sources, labels)
+        vectors = observables.group_image(self.vectors, self.group.maps, sources, labels)
         weights = jnp.repeat(self.weights / self.group.order, self.group.order)
         return weights, vectors.reshape(-1, *vectors.shape[2:])
 

@@ -36,16 +36,16 @@ def check_operator(name: str, operator: object, state: "Mixture") -> Operator:
 
 def group_image(
     vectors: Float[Array, "*batch site operator"],
-    group: SymmetryGroup,
+    maps: Float[Array, "map operator operator"] | Float[np.ndarray, "map operator operator"],
     sources: Int[Array, "*image"],
     labels: Int[Array, "*image"],
 ) -> Array:
-    """What arrives at sites under elements of a group, (*batch, *image, D): vectors at `sources`, mapped."""
+    """What arrives at sites under elements of a group with these local maps, (*batch, *image, D)."""
     arrived = vectors[..., sources, :]
-    if not len(group.maps):
+    if not len(maps):
         return arrived
-    maps = jnp.concatenate([jnp.eye(vectors.shape[-1])[None], jnp.asarray(group.maps)])
-    return jnp.einsum("...ab,...b->...a", maps[labels], arrived)
+    every = jnp.concatenate([jnp.eye(vectors.shape[-1])[None], jnp.asarray(maps)])
+    return jnp.einsum("...ab,...b->...a", every[labels], arrived)
 
 
 class Measurement(eqx.Module):
@@ -108,7 +108,7 @@ class SiteAverage(eqx.Module):
         group = self.group
 
         def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
-            return total + group_image(values, group, *element), None
+            return total + group_image(values, group.maps, *element), None
 
         elements = jnp.asarray(group.sources), jnp.asarray(group.labels)
         return jax.lax.scan(add, jnp.zeros_like(values), elements)[0] / group.order
@@ -191,7 +191,7 @@ def _pair_correlations(state: "Mixture", a: int, b: int) -> Float[Array, "site s
     vectors = state.vectors
 
     def add(total: Array, element: tuple[Array, Array]) -> tuple[Array, None]:
-        image = group_image(vectors, state.group, *element)
+        image = group_image(vectors, state.group.maps, *element)
         return total + jnp.einsum("k,ki,kj->ij", state.weights, image[..., a], image[..., b]), None
 
     elements = jnp.asarray(state.group.sources), jnp.asarray(state.group.labels)
@@ -211,7 +211,7 @@ def _expect_products(
 
     def one_product(product: tuple[Array, Array]) -> Array:
         where, which = product
-        images = group_image(vectors, state.group, sources[:, where], labels[:, where])
+        images = group_image(vectors, state.group.maps, sources[:, where], labels[:, where])
         factors = jnp.take_along_axis(images, which[None, None, :, None], axis=-1)
         return jnp.dot(state.weights, jnp.mean(jnp.prod(factors[..., 0], axis=-1), axis=-1))
 

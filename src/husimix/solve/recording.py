@@ -16,10 +16,37 @@ from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import Measurement, SiteAverage
 from husimix.physics.symmetry import SymmetryGroup
 from husimix.solve.arrangement import Arrangement
+from husimix.solve.physicality import PairImages, Physicality, smallest_eigenvalues, warn_of_violations
 from husimix.solve.stepping import StepRecord
 from husimix.solve.tdvp import Point
 
-__all__ = ["Recorder"]
+__all__ = ["Look", "Recorder"]
+
+
+class Look(NamedTuple):
+    """What a result holds of one point.
+
+    Attributes:
+        bloch: (N, 3).
+        expect: observables by name.
+        trace, purity: of the state.
+        physicality: smallest eigenvalues of reduced density matrices.
+    """
+
+    bloch: np.ndarray
+    expect: dict[str, float | complex]
+    trace: float
+    purity: float
+    physicality: Physicality
+
+    def diagnostics(self) -> dict[str, float]:
+        """What of it is no expectation value, by name."""
+        return {
+            "trace": self.trace,
+            "purity": self.purity,
+            "smallest_probability_site": self.physicality.site,
+            "smallest_probability_pair": self.physicality.pair,
+        }
 
 
 class Recorder:
@@ -31,6 +58,7 @@ class Recorder:
         contacts: of the arrangement's layout, for overlaps at the cost of the run's own.
         measurements: by name.
         save_states: keep every state.
+        pairs: (M, 2) int, neighbours whose density matrices are watched.
     """
 
     def __init__(
@@ -40,8 +68,10 @@ class Recorder:
         contacts: Contacts,
         measurements: Mapping[str, Measurement],
         save_states: bool,
+        pairs: np.ndarray,
     ):
         self._arrangement = arrangement
+        self._pairs = pairs
         self._save_states = save_states
         group = arrangement.group
         if all(measurement.is_symmetric for measurement in measurements.values()):
@@ -53,6 +83,7 @@ class Recorder:
             SiteAverage(arrangement.group),
             dict(measurements),
             group,
+            PairImages.of(pairs, arrangement.group),
         )
         # Tables go to the device once, not at every save time.
         self._view = jax.tree.map(lambda x: jax.device_put(x) if isinstance(x, np.ndarray) else x, view)
@@ -61,6 +92,7 @@ class Recorder:
         self.expect: dict[str, list[float | complex]] = {name: [] for name in measurements}
         self.states: list[Mixture] = []
         self.diagnostics: dict[str, list[float]] = {}
+        self.physicality: list[Physicality] = []
 
     def mixture(self, point: Point) -> Mixture:
         """The state at a point, on all sites of the lattice."""
@@ -68,12 +100,22 @@ class Recorder:
         coordinates = np.asarray(point.coordinates)[:, self._arrangement.lattice_sites]
         return Mixture(point.weights, jax.device_put(coordinates), self._view.manifold, self._arrangement.group)
 
+    def look(self, point: Point) -> Look:
+        """What a result holds of a point, without keeping it."""
+        seen: _Seen = jax.device_get(_look(self._view, point))
+        sites, pairs = np.asarray(seen.sites), np.asarray(seen.pairs)
+        return Look(
+            bloch=sites[:, 1:4],
+            expect={name: m.number(seen.values[name]) for name, m in self._view.measurements.items()},
+            trace=float(seen.trace),
+            purity=float(seen.purity),
+            physicality=smallest_eigenvalues(self._view.manifold.basis, sites, pairs, self._pairs),
+        )
+
     def __call__(self, t: float, point: Point, step: StepRecord) -> None:
         """Measure and keep what belongs to a save time."""
-        seen: _Seen = jax.device_get(_look(self._view, point))
-        row = {
-            "trace": float(seen.trace),
-            "purity": float(seen.purity),
+        look = self.look(point)
+        row = look.diagnostics() | {
             "steps": step.accepted,
             "rejected": step.rejected,
             "step_size": step.step_size,
@@ -91,12 +133,17 @@ class Recorder:
         states = [self.mixture(point)] if self._save_states else []
         # Nothing is computed between here and the last line: an interruption must leave equal lengths.
         self.times.append(t)
-        self.bloch.append(np.asarray(seen.bloch))
-        for name, measurement in self._view.measurements.items():
-            self.expect[name].append(measurement.number(seen.values[name]))
+        self.bloch.append(look.bloch)
+        for name, value in look.expect.items():
+            self.expect[name].append(value)
         for name, value in row.items():
             self.diagnostics.setdefault(name, []).append(value)
         self.states.extend(states)
+        self.physicality.append(look.physicality)
+
+    def warn(self, stacklevel: int) -> None:
+        """Warn of what no density matrix can be."""
+        warn_of_violations(self.times, self.physicality, self.diagnostics.get("purity", []), stacklevel + 1)
 
 
 class _View(eqx.Module):
@@ -109,6 +156,7 @@ class _View(eqx.Module):
         average: of one-site values.
         measurements: by name.
         group: what components are averaged over; the identity alone if all measurements are symmetric.
+        pairs: of neighbours, averaged over the whole group.
     """
 
     lattice_sites: Int[Array, " site"]
@@ -117,6 +165,7 @@ class _View(eqx.Module):
     average: SiteAverage
     measurements: dict[str, Measurement]
     group: SymmetryGroup
+    pairs: PairImages
 
     def mixture(self, point: Point, group: SymmetryGroup) -> Mixture:
         """A point as a mixture on all sites of the lattice, averaged over a group."""
@@ -126,7 +175,8 @@ class _View(eqx.Module):
 class _Seen(NamedTuple):
     """What a point looks like."""
 
-    bloch: Float[Array, "site axis"]
+    sites: Float[Array, "site operator"]
+    pairs: Float[Array, "pair operator operator"]
     trace: Float[Array, ""]
     purity: Float[Array, ""]
     values: dict[str, Complex[Array, ""]]
@@ -137,7 +187,8 @@ def _look(view: _View, point: Point) -> _Seen:
     """All that a result holds of a point, in one call: many small ones would cost more than the steps between."""
     state = view.mixture(point, view.group)
     return _Seen(
-        bloch=view.average(state.site_values())[:, 1:4],
+        sites=view.average(state.site_values()),
+        pairs=view.pairs.values(state),
         trace=jnp.sum(point.weights),
         purity=_purity(point, view.manifold, view.contacts),
         values={name: measurement.value(state) for name, measurement in view.measurements.items()},

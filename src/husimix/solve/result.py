@@ -28,7 +28,9 @@ class Result:
         expect: the observables by name, (T,) each; float for Hermitian operators, complex otherwise.
         final_state: the state at the last time reached.
         states: the states at all times, if they were asked for; else empty.
-        diagnostics: (T,) each: "trace", "purity", "steps" and "rejected" (so far), "step_size", "damping",
+        diagnostics: (T,) each: "trace", "purity", "smallest_probability_site" and
+            "smallest_probability_pair", the smallest eigenvalues of the density matrices of a site and of two
+            neighbours (below 0 no state has them), "steps" and "rejected" (so far), "step_size", "damping",
             "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
             (bounds from Cholesky pivots or quotients with `Tikhonov`), "iterations" of conjugate gradients (0 where
             the Gram matrix is factorised), "residual", the part of the force that damping left out, and the

@@ -75,7 +75,7 @@ class StepRecord(NamedTuple):
     accrued: Certificate
 
 
-Record = Callable[[float, Point, StepRecord], None]
+Record = Callable[[float, Point, StepRecord], bool | None]
 Progress = Callable[[float, int], None]
 
 
@@ -151,7 +151,7 @@ def evolve(
         times: (T,) increasing.
         control: how far to step.
         max_steps: attempted steps after which the run gives up.
-        record: called with (time, point, step record) at each time that is reached.
+        record: called with (time, point, step record) at each time that is reached; True ends the run there.
         progress: called with (current time, accepted steps) after each chunk.
 
     Returns:
@@ -178,10 +178,10 @@ def evolve(
                     return _why_collapsed(carry, motion), *now
                 progress(place.t, place.accepted)
             point, reached = _interpolate(carry, instant, motion, control)
-            record(t, point, _step_record(carry, reached, totals, t - t_saved))
+            ends = record(t, point, _step_record(carry, reached, totals, t - t_saved))
             totals, t_saved = reached, t
-            if instant is instants[-1]:
-                now = t, point
+            if ends or instant is instants[-1]:
+                return Status.COMPLETED, t, point
     except KeyboardInterrupt:
         return Status.INTERRUPTED, *now
     return Status.COMPLETED, *now

@@ -85,7 +85,7 @@ class Motion(eqx.Module):
         `conjugate_gradients` if S is kept as its factors.
         """
         frame = self.frame(point)
-        gram, force = self._gram_and_force(frame)
+        gram, force = self.gram_and_force(frame)
         n_components = len(point.weights)
         trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
@@ -114,7 +114,8 @@ class Motion(eqx.Module):
         tables = self.contacts, self.generator, self.clusters
         return squared_flow(point.weights, vectors, self.g, *tables, self.log_scale(vectors), self.memory_limit)
 
-    def _gram_and_force(self, frame: kernels.Frame) -> tuple[Array | FactoredGram, Float[Array, " parameter"]]:
+    def gram_and_force(self, frame: kernels.Frame) -> tuple[Array | FactoredGram, Float[Array, " parameter"]]:
+        """S, as a matrix or as its factors, and F at a frame, in units of exp(`log_scale`)."""
         scale = self.log_scale(frame.vectors)
         if not self.factored:
             return gram_and_force(frame, self.g, self.contacts, self.generator, scale, self.memory_limit)

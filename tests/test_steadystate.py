@@ -1,0 +1,78 @@
+"""Steady states against exact ones, and what is said of models that have several or none."""
+
+import numpy as np
+import pytest
+
+import husimix as hx
+from husimix.solve.newton import newton, pace
+from husimix.solve.setup import set_up
+
+RING = hx.Lattice.chain(4, periodic=True)
+
+
+def ising(g):
+    return hx.models.dissipative_ising(RING, V=2.0, g=g)
+
+
+def test_steady_states_are_the_exact_ones():
+    bond = hx.operator_sum([hx.pauli("zz", i, j) for i, j in RING.bonds()]) / 4
+    for g in (0.5, 2.0):
+        found = hx.steadystate(ising(g), components=8, observables={"zz": bond}, progress=False)
+        exact = hx.exact.steadystate(ising(g), observables={"zz": bond})
+        assert found.converged and found.speed < 1e-4
+        np.testing.assert_allclose(found.bloch, exact.bloch[0], atol=2e-3)
+        assert found.expect["zz"] == pytest.approx(exact.expect["zz"][0], abs=2e-3)
+        assert found.disagreement < 2e-3
+        assert len(found.alternatives) == 1
+        assert 0 < found.residual < 0.05
+
+
+def test_newton_goes_where_evolution_goes():
+    """From the same point, long evolution and Newton steps end in the same stationary state."""
+    model, state = ising(1.0), hx.product_state(4, "down")
+    near, far = (hx.mesolve(model, state, [0.0, t], components=8, progress=False) for t in (10.0, 40.0))
+    arguments = {"manifold": "bloch", "metric": "auto", "symmetry": "auto", "window": None, "method": None, "seed": 0}
+    setup = set_up(model, near.final_state, components=8, **arguments)
+    assert pace(setup.motion, setup.start).speed > 1e-4
+    found = newton(setup.motion, setup.start, 1.0, 1e-9)
+    assert found.speed < 1e-9
+    vectors = found.point.coordinates[:, setup.arrangement.lattice_sites]
+    bloch = np.einsum("k,kia->ia", found.point.weights, vectors).mean(axis=0)
+    np.testing.assert_allclose(bloch, far.bloch[-1].mean(axis=0), atol=2e-4)
+
+
+def test_the_gap_of_independent_spins_is_known():
+    """Decay of σz at rate γ, of σx, σy at γ/2: from spins along +x the slowest rate in sight is γ/2."""
+    n, gamma = 3, 0.8
+    model = hx.Lindbladian(
+        hx.operator_sum([0.0 * hx.sigmax(i) for i in range(n)]),
+        [hx.Dissipator(hx.sigmam(i), gamma) for i in range(n)],
+        n_sites=n,
+    )
+    found = hx.steadystate(model, hx.product_state(n, "+x"), components=1, starts=1, tolerance=1e-4, progress=False)
+    np.testing.assert_allclose(found.bloch, np.tile([0.0, 0.0, -1.0], (n, 1)), atol=1e-4)
+    assert found.gap == pytest.approx(gamma / 2, rel=0.1)
+
+
+def test_several_steady_states_are_reported():
+    """A spin whose σz is conserved keeps what it starts with."""
+    model = hx.Lindbladian(
+        hx.sigmaz(2) + hx.pauli("zz", 0, 1), [hx.Dissipator(hx.sigmam(i), 1.0) for i in (0, 1)], n_sites=3
+    )
+    with pytest.warns(hx.HusimixWarning, match="there may be several steady states"):
+        found = hx.steadystate(model, components=2, progress=False)
+    assert found.disagreement == pytest.approx(1.0, abs=1e-3)
+    ends = sorted(s.bloch()[2, 2] for s in (found.state, *found.alternatives))
+    np.testing.assert_allclose(ends, [-1.0, 0.0], atol=1e-3)
+
+
+def test_a_model_without_dissipation_is_refused():
+    model = hx.Lindbladian(hx.sigmax(0), [], n_sites=1)
+    with pytest.raises(ValueError, match="Argument `model` must have dissipation for a steady state"):
+        hx.steadystate(model, progress=False)
+
+
+def test_a_search_that_is_too_short_says_so():
+    with pytest.warns(hx.HusimixWarning, match="No start became stationary"):
+        found = hx.steadystate(ising(1.0), components=2, starts=1, max_time=0.5, tolerance=1e-14, progress=False)
+    assert not found.converged
