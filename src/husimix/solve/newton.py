@@ -21,7 +21,7 @@ __all__ = ["Pace", "Stationary", "moved", "newton", "pace"]
 # Relative to S's mean eigenvalue, where the metric solver has no damping of its own.
 _DAMPING = 1e-6
 _DIFFERENCE = 1e-6
-_MOST_STEPS = 40
+_MOST_STEPS = 20
 _GROWTH, _SHRINKAGE = 4.0, 0.125
 
 

@@ -29,9 +29,11 @@ from husimix.solve.tdvp import Point
 __all__ = ["SteadyState", "steadystate"]
 
 # Newton steps begin when the speed has fallen below this, in units of the dissipation rate.
-_NEAR = 0.02
+_NEAR = 1e-3
 # By what it must fall further if they did not succeed.
 _NEARER = 10.0
+# Speeds below this, in units of the dissipation rate and of rtol, are errors of the time steps.
+_NOISE = 30.0
 # Looks at the speed per unit of the inverse dissipation rate.
 _LOOKS = 4
 # What starts may differ by, in any one-site expectation value, before several steady states are suspected.
@@ -190,7 +192,7 @@ def _search(
     pairs = neighbours(setup.model, group)
     recorder = Recorder(setup.arrangement, motion.manifold, motion.contacts, measurements, False, pairs)
     seen: list[tuple[float, float]] = []
-    near = _NEAR * rate
+    near, noise = _NEAR * rate, _NOISE * setup.method.rtol * rate
 
     def look(t: float, point: Point, _: StepRecord) -> bool:
         seen.append((t, pace(motion, point).speed))
@@ -216,16 +218,16 @@ def _search(
                 point = found if is_stationary else point
                 break
             near = seen[-1][1] / _NEARER
-        return _Found(setup, recorder, point, recorder.look(point), pace(motion, point), _gap(seen))
+        return _Found(setup, recorder, point, recorder.look(point), pace(motion, point), _gap(seen, noise))
 
 
-def _gap(seen: list[tuple[float, float]]) -> float:
-    """The rate at which the speed fell over the last third of the evolution."""
-    t, v = np.array(seen[1:]).T if len(seen) > 1 else (np.zeros(0), np.zeros(0))
-    tail = slice(-max(4, len(t) // 3), None)
-    if len(t) < 4 or (v[tail] <= 0).any():
+def _gap(seen: list[tuple[float, float]], noise: float) -> float:
+    """The rate at which the speed fell over the last third of the evolution, as long as it stood out of the noise."""
+    clear = [look for look in seen[1:] if look[1] > noise]
+    if len(clear) < 4:
         return float("nan")
-    slope = -np.polyfit(t[tail], np.log(v[tail]), 1)[0]
+    t, v = np.array(clear[-max(4, len(clear) // 3) :]).T
+    slope = -np.polyfit(t, np.log(v), 1)[0]
     return float(slope) if slope > 0 else float("nan")
 
 
