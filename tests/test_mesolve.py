@@ -3,6 +3,7 @@
 import re
 
 import diffrax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import husimix as hx
 import systems
 from husimix.solve import mesolve as mesolve_module
 from husimix.solve import stepping
+from husimix.solve.certificate import certified
 from husimix.solve.metric_solvers import AbstractMetricSolver
 from husimix.solve.recording import Recorder
+from husimix.solve.setup import set_up
 
 QUIET = {"progress": False}
 TIMES = np.linspace(0.0, 2.0, 11)
@@ -371,3 +374,29 @@ def test_progress_goes_to_standard_error(capsys):
     hx.mesolve(*GOOD.values(), components=2, progress=True)
     captured = capsys.readouterr()
     assert captured.out == "" and "t = 1 of 1" in captured.err and "steps" in captured.err
+
+
+def test_the_accumulated_error_is_the_integral_of_the_certificate():
+    """Against certificates of the states themselves, and independent of the save times."""
+    ring, times = hx.Lattice.chain(3, periodic=True), np.linspace(0, 2, 41)
+    model, state = hx.models.dissipative_ising(ring, V=3.0, g=2.0), hx.product_state(3, "down")
+    fine = hx.mesolve(model, state, times, components=2, save_states=True, **QUIET)
+    chosen = {"manifold": "bloch", "metric": "auto", "symmetry": "auto", "window": None, "method": None, "seed": 0}
+    setups = [set_up(model, s, components=2, **chosen) for s in fine.states]
+
+    @eqx.filter_jit
+    def at(motion, point):
+        return certified(motion, point, motion.velocity(point)[1])
+
+    rates = np.array([at(s.motion, s.start) for s in setups])
+    for column, name in enumerate(("accumulated_error", "accumulated_error_absolute")):
+        expected = np.trapezoid(rates[1:, column], times[1:])
+        found = fine.diagnostics[name]
+        assert found[-1] - found[1] == pytest.approx(expected, rel=0.02)
+        assert expected > 0.01
+    means = np.diff(fine.diagnostics["accumulated_error"]) / np.diff(times)
+    np.testing.assert_allclose(fine.diagnostics["projection_error"][1:], means, rtol=1e-10)
+    coarse = hx.mesolve(model, state, times[[0, -1]], components=2, **QUIET)
+    assert coarse.diagnostics["accumulated_error"][-1] == pytest.approx(
+        fine.diagnostics["accumulated_error"][-1], rel=1e-9
+    )

@@ -22,7 +22,7 @@ from husimix.phasespace.kernels import (
     with_couplings,
 )
 from husimix.phasespace.sizes import TableSizes, table_numbers
-from husimix.phasespace.tiles import all_pairs, over_tiles, pairs_up_to_diagonal
+from husimix.phasespace.tiles import Pairs, all_pairs, over_tiles, pairs_up_to_diagonal
 
 __all__ = ["flow_overlaps", "squared_flow"]
 
@@ -44,13 +44,8 @@ def flow_overlaps(
 
     Cost: Q times E D (m + 2)², the products twice, and a few operations for each entry of the tables of clusters.
     """
-    scene = Scene(contacts, g, log_scale)
-
-    def tile(bras: Array, kets: Array) -> Array:
-        return _flow_overlap(leading(bra, bras), leading(ket, kets), scene, generator, clusters)
-
-    numbers = _numbers(contacts.table_sizes(generator), clusters, bra.shape[-1])
-    return over_tiles(tile, all_pairs(len(bra), len(ket)), numbers, memory_limit).reshape(len(bra), -1)
+    pairs, scene = all_pairs(len(bra), len(ket)), Scene(contacts, g, log_scale)
+    return _of_pairs(pairs, bra, ket, scene, generator, clusters, memory_limit).reshape(len(bra), -1)
 
 
 def squared_flow(
@@ -64,16 +59,26 @@ def squared_flow(
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> Float[Array, ""]:
     """‖𝓛R‖² · exp(-log_scale) of one mixture, from the pairs k <= l. Cost: half of `flow_overlaps`."""
-    scene = Scene(contacts, g, log_scale)
-
-    def tile(bras: Array, kets: Array) -> Array:
-        return _flow_overlap(leading(vectors, bras), leading(vectors, kets), scene, generator, clusters)
-
-    pairs = pairs_up_to_diagonal(len(weights))
-    numbers = _numbers(contacts.table_sizes(generator), clusters, vectors.shape[-1])
-    values = over_tiles(tile, pairs, numbers, memory_limit)
+    pairs, scene = pairs_up_to_diagonal(len(weights)), Scene(contacts, g, log_scale)
+    values = _of_pairs(pairs, vectors, vectors, scene, generator, clusters, memory_limit)
     times = jnp.where(pairs.bra == pairs.ket, 1.0, 2.0)
     return jnp.sum(values * times * weights[pairs.bra] * weights[pairs.ket])
+
+
+def _of_pairs(
+    pairs: Pairs,
+    bra: Float[Array, "bra site operator"],
+    ket: Float[Array, "ket site operator"],
+    scene: Scene,
+    generator: Generator,
+    clusters: tuple[PlacedClusters, ...],
+    memory_limit: int,
+) -> Float[Array, " pair"]:
+    def tile(bras: Array, kets: Array) -> Array:
+        return _flow_overlap(leading(bra, bras), leading(ket, kets), scene, generator, clusters)
+
+    numbers = _numbers(scene.contacts.table_sizes(generator), clusters, bra.shape[-1])
+    return over_tiles(tile, pairs, numbers, memory_limit)
 
 
 def _flow_overlap(

@@ -57,7 +57,7 @@ def newton(motion: Motion, point: Point, first_step: float, tolerance: float) ->
         steps += 1
         tried = _implicit_step(motion, point, jnp.asarray(length), jnp.asarray(first_step))
         reached = pace(motion, tried).speed
-        if reached < 1.2 * best:
+        if reached < best:
             point, best, length = tried, reached, length * _GROWTH
         else:
             length *= _SHRINKAGE
