@@ -39,7 +39,6 @@ docs: $(VENV)/.installed      ## the documentation as HTML in docs/_build
 bench: $(VENV)/.installed     ## the tables in benchmarks/results
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	$(RUN)/python benchmarks/accuracy.py
-	$(RUN)/python benchmarks/defaults.py
 	$(RUN)/python benchmarks/runs.py
 	$(RUN)/python benchmarks/kernels.py
 	$(RUN)/python benchmarks/scaling.py

@@ -1,7 +1,9 @@
 """Whole runs from the start of Python to the result: small and large, with and without symmetry.
 
 Every run has a process of its own, one of them with an empty compilation cache; the second run in a process tells the
-time after compilation. Writes benchmarks/results/runs.md, in about five minutes on two idle cores.
+time after compilation. Writes benchmarks/results/runs.md, in about five minutes on two idle cores. Deviations are
+from stored curves, benchmarks/results/converged.csv, which `python benchmarks/runs.py --converge` computes anew in some
+minutes.
 """
 
 import json
@@ -16,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-REFERENCE_COMPONENTS = 16
+CONVERGED = Path(__file__).parent / "results" / "converged.csv"
+REFERENCES = ({"components": 16, "metric": "auto", "seed": 1}, {"components": 24, "metric": 0.05, "seed": 2})
 TIMES = np.linspace(0, 5, 51)
 
 
@@ -100,17 +103,25 @@ def measure(run: Run, began: float) -> dict:
     }
 
 
-def converged() -> list[np.ndarray]:
+def converge() -> None:
     """The curves of the first run from two independent ones: more components, less damping, other metric and seed."""
+    from machine import machine_line
+
     import husimix as hx
 
     model, state, observables = problem(RUNS[0])
     method = hx.TDVP(hx.Tikhonov(1e-9), rtol=3e-5)
-    arguments = {"observables": observables, "components": REFERENCE_COMPONENTS, "method": method, "progress": False}
-    return [
-        curves(hx.mesolve(model, state, TIMES, metric=metric, seed=seed, **arguments))
-        for metric, seed in (("auto", 1), (0.05, 2))
+    found = [
+        curves(hx.mesolve(model, state, TIMES, observables=observables, method=method, **arguments))
+        for arguments in REFERENCES
     ]
+    header = f"{machine_line()} Damping 1e-9, rtol 3e-5; columns sx, sy, sz, zz for each of {REFERENCES}"
+    np.savetxt(CONVERGED, np.hstack(found), fmt="%.6f", header=header)
+
+
+def converged() -> list[np.ndarray]:
+    """The stored curves of each reference."""
+    return np.split(np.loadtxt(CONVERGED), len(REFERENCES), axis=1)
 
 
 def in_own_process(run: Run, cache: str) -> dict:
@@ -135,6 +146,9 @@ def row(run: Run, cache: str, told: dict, reference: list[np.ndarray]) -> str:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["--converge"]:
+        converge()
+        return
     if sys.argv[1:2] == ["--run"]:
         # The clock of the parent started before Python did; perf_counter has its own zero.
         began = time.perf_counter() - (time.time() - float(sys.argv[3]))
@@ -150,7 +164,7 @@ def main() -> None:
             print(run, {k: v for k, v in told[run, cache].items() if k != "curves"}, flush=True)
     from machine import machine_line
 
-    reference = converged()
+    reference, counts = converged(), [r["components"] for r in REFERENCES]
     spread = np.abs(reference[0] - reference[1]).max()
     rows = [row(run, cache, found, reference) for (run, cache), found in told.items()]
     lines = [
@@ -161,8 +175,8 @@ def main() -> None:
         "Total: seconds from the start of Python to the result, with an empty or a warm compilation cache. Again: the",
         "same run once more in the same process. Steps: attempted. Told: seconds that `hx.estimate` foresees for them.",
         "Peak: GiB of the process. Deviation: largest, at any time, of site-averaged ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and of",
-        f"bond-averaged ⟨σzσz⟩ from converged values of 8×8: two runs with K = {REFERENCE_COMPONENTS}, damping 1e-9,",
-        f"rtol 3e-5, metrics 0.125 and 0.05, and different seeds, which agree within {spread:.1e}.",
+        f"bond-averaged ⟨σzσz⟩ from converged values of 8×8, converged.csv: K = {counts[0]} and K = {counts[1]}, with",
+        f"damping 1e-9, rtol 3e-5, metrics 0.125 and 0.05, and different seeds, agree within {spread:.1e}.",
         "",
         machine_line(),
         "",
