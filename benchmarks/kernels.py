@@ -29,7 +29,6 @@ from husimix.solve.tdvp import Motion, Point
 
 CASES = [
     (3, "full", None, 8),
-    (8, "full", None, 4),
     (8, "full", None, 8),
     (8, "full", 2, 4),
     (8, "translations", None, 4),
@@ -39,17 +38,13 @@ CASES = [
 """Length, symmetry, window, K."""
 
 FORMS = [
-    (3, None, 4),
     (4, None, 4),
     (6, None, 4),
     (8, None, 4),
     (12, None, 4),
-    (4, None, 8),
     (6, None, 8),
     (8, None, 8),
     (4, None, 16),
-    (6, None, 16),
-    (6, "auto", 4),
     (8, "auto", 4),
 ]
 """Length, symmetry, K of open lattices, with the Gram matrix in both forms."""

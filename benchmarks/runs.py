@@ -50,7 +50,7 @@ class Run:
 RUNS = (
     Run(8, 5),
     Run(8, 8, V=5.0, g=5.0),
-    Run(16, 4),
+    Run(16, 4, repeat=False),
     Run(16, 4, window=2),
     Run(32, 2, repeat=False),
     Run(64, 2, window=2, repeat=False),

@@ -1,7 +1,7 @@
 """How time and memory of one velocity grow with lattice, number of components and size of the symmetry group.
 
 Every case runs in a process of its own, whose peak memory is that of the case. Writes benchmarks/results/scaling.md
-and scaling.png, in about four minutes on two idle cores. `python benchmarks/scaling.py NAME ...` runs some series
+and scaling.png, in about three minutes on two idle cores. `python benchmarks/scaling.py NAME ...` runs some series
 only and writes nothing; a new method is one more entry in SERIES.
 """
 
@@ -18,7 +18,7 @@ from machine import machine_line, median_seconds
 
 CASE_SECONDS = 25.0
 CASE_GIBIBYTES = 4.0
-ALL_SECONDS = 240.0
+ALL_SECONDS = 180.0
 FEWEST_TO_FIT = 3
 
 
