@@ -10,8 +10,7 @@ import pytest
 
 import husimix as hx
 import systems
-from husimix.solve import mesolve as mesolve_module
-from husimix.solve import stepping
+from husimix.solve import problem, stepping
 from husimix.solve.certificate import certified
 from husimix.solve.metric_solvers import AbstractMetricSolver
 from husimix.solve.recording import Recorder
@@ -228,14 +227,14 @@ def test_a_run_that_cannot_go_on_ends_with_its_remedy(finite, status, remedy):
     assert np.isfinite(result.final_state.coordinates).all()
 
 
-def test_an_interruption_while_compiling_is_a_result_without_times(monkeypatch):
+def test_an_interruption_while_compiling_is_a_result_of_the_initial_state(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stepping, "_start", interrupted)
     with pytest.warns(hx.HusimixWarning, match="was interrupted"):
         result = hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)
-    assert len(result.times) == len(result.bloch) == 0
+    assert len(result.times) == len(result.bloch) == 1
     assert result.final_state.purity() == pytest.approx(1.0)
 
 
@@ -289,7 +288,7 @@ def test_bad_arguments_are_one_line_before_any_computation(change, message, monk
     def computed(*_):
         raise AssertionError("computed before the arguments were checked")
 
-    monkeypatch.setattr(mesolve_module, "evolve", computed)
+    monkeypatch.setattr(problem, "evolve_breathing", computed)
     arguments = GOOD | change
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         hx.mesolve(arguments.pop("model"), arguments.pop("state"), arguments.pop("tsave"), **arguments, **QUIET)

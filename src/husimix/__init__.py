@@ -35,8 +35,11 @@ from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
 from husimix.physics.symmetry import SymmetryGroup as SymmetryGroup  # noqa: E402
 from husimix.physics.transformation import Transformation as Transformation  # noqa: E402
+from husimix.solve.convergence import Convergence as Convergence  # noqa: E402
+from husimix.solve.convergence import convergence as convergence  # noqa: E402
 from husimix.solve.estimate import Estimate as Estimate  # noqa: E402
 from husimix.solve.estimate import estimate as estimate  # noqa: E402
+from husimix.solve.journey import Status as Status  # noqa: E402
 from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
 from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
 from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
@@ -47,4 +50,3 @@ from husimix.solve.scan import scan as scan  # noqa: E402
 from husimix.solve.settings import TDVP as TDVP  # noqa: E402
 from husimix.solve.steadystate import SteadyState as SteadyState  # noqa: E402
 from husimix.solve.steadystate import steadystate as steadystate  # noqa: E402
-from husimix.solve.stepping import Status as Status  # noqa: E402

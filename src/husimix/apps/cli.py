@@ -26,7 +26,7 @@ from husimix.apps.config import RunFile, parse_run_file, read_run_file
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.solve import dataset
-from husimix.solve.stepping import Status
+from husimix.solve.journey import Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

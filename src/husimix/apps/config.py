@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args, get_origin
+from typing import Any, Literal, Self, get_args, get_origin
 
 import diffrax
 import numpy as np
@@ -145,7 +145,10 @@ class TimeSection(_AbstractSection):
 class MethodSection(_AbstractSection):
     """[method]: the settings of `husimix.mesolve` and `husimix.TDVP`; keys that are not set keep their defaults."""
 
-    components: int | None = _whole("components = 8")
+    components: int | list[int] | Literal["auto"] | None = _key(
+        'be a whole number, a list of two, or "auto"', "components = 8", union_mode="left_to_right"
+    )
+    tol: float | None = _real("tol = 1e-2")
     manifold: str | None = _key("be a name in quotes", 'manifold = "bloch"')
     metric: str | float | list[float] | None = _key("be a name or finite numbers", 'metric = "auto"')
     symmetry: str | None = _key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
@@ -158,6 +161,7 @@ class MethodSection(_AbstractSection):
     solver: str | None = _key(f"be one of {', '.join(_SOLVERS)}", 'solver = "Bosh3"')
     spread: float | None = _real("spread = 0.2")
     max_steps: int | None = _whole("max_steps = 100000")
+    max_components: int | None = _whole("max_components = 128")
     memory_limit: float | None = _real("memory_limit = 4.0")
     gram: str | None = _key(f"be one of {', '.join(GRAM_FORMS)}", 'gram = "auto"')
     save_states: bool | None = _key("be true or false", "save_states = false")

@@ -38,18 +38,20 @@ _MAX_MARKERS = 40
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """One quantity over time, variational and, if known, exact."""
+    """One quantity over time, variational and, if known, exact; its estimated error, if there is one."""
 
     label: str
     values: np.ndarray
     exact: np.ndarray | None
+    error: np.ndarray | None
 
 
 def plot_dynamics(data: xr.Dataset) -> Figure:
     """⟨σx⟩, ⟨σy⟩, ⟨σz⟩ averaged over the sites, the observables, and the diagnostics of a run over time.
 
     Args:
-        data: from `Result.to_xarray`, or a result read by xarray. Exact curves are drawn where it has them.
+        data: from `Result.to_xarray` or `Convergence.to_xarray`, or a result read by xarray. Exact curves, and bands of
+            estimated errors, are drawn where it has them.
 
     Returns:
         A figure of two panels, or three if there are observables.
@@ -146,22 +148,27 @@ def _spin_curves(data: xr.Dataset) -> list[_Curve]:
     for axis in "xyz":
         values = mean("bloch", axis)
         assert values is not None
-        curves.append(_Curve(rf"$\langle\sigma_{axis}\rangle$", values, mean("exact_bloch", axis)))
+        label = rf"$\langle\sigma_{axis}\rangle$"
+        curves.append(_Curve(label, values, mean("exact_bloch", axis), mean("error_bloch", axis)))
     return curves
 
 
 def _observable_curves(data: xr.Dataset) -> list[_Curve]:
+    def part(name: str, index: int) -> np.ndarray | None:
+        if name not in data:
+            return None
+        return data[name].values[:, index] if "part" in data[name].dims else data[name].values
+
     curves = []
     for variable in map(str, data.data_vars):
         if variable.startswith("expect_"):
             name = variable.removeprefix("expect_")
-            twin = data[f"exact_{variable}"].values if f"exact_{variable}" in data else None
-            values = data[variable].values
-            if "part" not in data[variable].dims:
-                curves.append(_Curve(name, values, twin))
-                continue
-            for index, part in enumerate(("real", "imag")):
-                curves.append(_Curve(f"{name} ({part})", values[:, index], None if twin is None else twin[:, index]))
+            labels = (f"{name} (real)", f"{name} (imag)") if "part" in data[variable].dims else (name,)
+            for index, label in enumerate(labels):
+                values = part(variable, index)
+                assert values is not None
+                exact, error = (part(f"{kind}_{variable}", index) for kind in ("exact", "error"))
+                curves.append(_Curve(label, values, exact, error))
     return curves
 
 
@@ -188,6 +195,9 @@ def _draw(
                 markerfacecolor="white",
                 label=curve.label,
             )
+        if curve.error is not None:
+            band = curve.values - curve.error, curve.values + curve.error
+            panel.fill_between(times, *band, color=colour, alpha=0.25, lw=0)
         handles.append(handle)
     if explain and any(curve.exact is not None for curve in curves):
         handles += [
@@ -203,6 +213,7 @@ def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
         ("step_size", "step size (1/rate)", _SKY),
         ("projection_error", "projection error (rate)", _ORANGE),
         ("accumulated_error", "its integral over time", _BLUE),
+        ("estimated_error", "estimated error", _VERMILION),
     )
     for name, label, colour in shown:
         variable = f"diagnostic_{name}"

@@ -19,9 +19,9 @@ from husimix.apps import exact
 from husimix.apps.config import RunFile, Setup, explained
 from husimix.solve import dataset
 from husimix.solve.estimate import Estimate, estimate
+from husimix.solve.journey import Status
 from husimix.solve.mesolve import mesolve
 from husimix.solve.result import Result
-from husimix.solve.stepping import Status
 
 __all__ = ["Deviation", "Outcome", "check_writable", "errors", "estimated", "run", "solve"]
 

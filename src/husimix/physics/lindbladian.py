@@ -21,7 +21,7 @@ from husimix.physics.operators import Operator
 if TYPE_CHECKING:
     import qutip
 
-__all__ = ["Dissipator", "Lindbladian", "dense_operator"]
+__all__ = ["Dissipator", "Lindbladian", "dense_operator", "dissipation_rate"]
 
 _DENSE_LIMIT = 4096  # rows of the largest dense superoperator: 4096² complex numbers are 268 MB
 
@@ -222,6 +222,12 @@ def sparse_operator(operator: Operator, n_sites: int) -> scipy.sparse.csr_array:
 def dense_operator(operator: Operator, n_sites: int) -> np.ndarray:
     """`sparse_operator` as a dense array."""
     return sparse_operator(operator, n_sites).toarray()
+
+
+def dissipation_rate(model: Lindbladian) -> float:
+    """The mean rate of the dissipators that do something; 0 if none does."""
+    rates = [d.rate for d in model.dissipators if d.rate > 0 and d.operator.sites]
+    return float(np.mean(rates)) if rates else 0.0
 
 
 def _check_finite(name: str, operator: Operator) -> None:

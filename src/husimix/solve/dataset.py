@@ -45,10 +45,11 @@ def to_dataset(result: "Result") -> "xr.Dataset":
     for name, values in result.diagnostics.items():
         variables[f"diagnostic_{name}"] = (("time",), values)
     states = result.states or [result.final_state]
-    variables["weights"] = (("state", "component"), np.stack([s.weights for s in states]))
+    variables["components"] = (("state",), np.array([s.n_components for s in states]))
+    variables["weights"] = (("state", "component"), _stacked([np.asarray(s.weights) for s in states]))
     variables["coordinates"] = (
         ("state", "component", "site", "coordinate"),
-        np.stack([s.coordinates for s in states]),
+        _stacked([np.asarray(s.coordinates) for s in states]),
     )
     arrays = result.final_state.to_arrays()
     for name, dimensions in _GROUP.items():
@@ -61,6 +62,13 @@ def to_dataset(result: "Result") -> "xr.Dataset":
     import xarray as xr  # here, because it takes half a second of `import husimix`
 
     return xr.Dataset(variables, coords=coords, attrs=_attributes(result))
+
+
+def _stacked(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays with as many rows each as the longest of them; what is missing is nan."""
+    longest = max(len(a) for a in arrays)
+    padding = [((0, longest - len(a)), *((0, 0),) * (a.ndim - 1)) for a in arrays]
+    return np.stack([np.pad(a, p, constant_values=np.nan) for a, p in zip(arrays, padding, strict=True)])
 
 
 def _attributes(result: "Result") -> dict[str, Any]:
@@ -84,8 +92,8 @@ def from_dataset(data: "xr.Dataset") -> dict[str, Any]:
     kind = json.loads(data.attrs["state"])
     group = {name: data[name].values for name in _GROUP}
     states = [
-        Mixture.from_arrays({"weights": w, "coordinates": x, **group}, kind)
-        for w, x in zip(data["weights"].values, data["coordinates"].values, strict=True)
+        Mixture.from_arrays({"weights": w[:n], "coordinates": x[:n], **group}, kind)
+        for n, w, x in zip(data["components"].values, data["weights"].values, data["coordinates"].values, strict=True)
     ]
     expect = {}
     for name in data.data_vars:

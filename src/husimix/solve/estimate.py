@@ -1,7 +1,7 @@
 """What a run will need, told before it starts: memory, time, and what to change if that is too much."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.manifolds import AbstractManifold
@@ -94,7 +94,7 @@ def estimate(
     model: Lindbladian,
     state: Mixture | None = None,
     *,
-    components: int = 8,
+    components: int | tuple[int, int] | Literal["auto"] = 8,
     manifold: str = "bloch",
     symmetry: Symmetry = "auto",
     window: int | None = None,
@@ -105,7 +105,7 @@ def estimate(
     Args:
         model: the Lindbladian.
         state: the initial state; all spins down if None.
-        components: K.
+        components: K; of a pair the greater, for "auto" the most that the method allows.
         manifold: see `mesolve`.
         symmetry: see `mesolve`.
         window: see `mesolve`.
@@ -117,10 +117,12 @@ def estimate(
     Raises:
         ValueError: for arguments that `mesolve` would refuse as well, except for want of memory.
     """
-    count = check_integer("components", components, 1)
+    settled = method or TDVP()
+    most = settled.max_components if components == "auto" else components
+    count = check_integer("components", most[-1] if isinstance(most, tuple | list) and most else most, 1)
     start = (product_state(model.n_sites) if state is None else state).on_manifold(manifold)
     arrangement = arrange(model, start, symmetry, window)
-    return estimated(arrangement, count, start.manifold, method or TDVP())
+    return estimated(arrangement, count, start.manifold, settled)
 
 
 def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractManifold, method: TDVP) -> Estimate:
@@ -130,7 +132,7 @@ def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractMan
     n_parameters = parameter_count(n_components, sizes.free_sites, per_site)
     size = manifold.basis.size
     forms = [_as_matrix(sizes, n_components, size, per_site)]
-    if method.metric_solver_of(arrangement.group.n_sites).takes_factors:
+    if method.metric_solver_of(arrangement.group.n_sites, n_components).takes_factors:
         forms.append(_as_factors(sizes, n_components, size, per_site))
     wanted = [form for form in forms if method.gram in ("auto", form.name)]
     tables = 4 * (4 * sizes.contacts + sizes.image_entries) + 16 * sizes.products

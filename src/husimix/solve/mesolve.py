@@ -1,27 +1,27 @@
 """The front door of time evolution: convert, check, then compute."""
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
-from husimix._errors import HusimixWarning, argument_error
+from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.mixture import Mixture
-from husimix.phasespace.observables import Measurement
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
-from husimix.solve.physicality import neighbours
-from husimix.solve.progress import ProgressMeter
-from husimix.solve.recording import Recorder
+from husimix.solve.journey import Status
+from husimix.solve.problem import Problem
 from husimix.solve.result import Result
 from husimix.solve.settings import TDVP
-from husimix.solve.setup import Setup, check_kind, check_observables, one_blas_thread, set_up
-from husimix.solve.stepping import Status, evolve
+from husimix.solve.setup import check_kind, check_observables
 from husimix.solve.symmetries import Symmetry
+from husimix.solve.tolerance import run_to_tolerance
 
 __all__ = ["check_times", "mesolve"]
+
+_KINDS = 'be a number, a pair of numbers or "auto"'
 
 
 def mesolve(
@@ -29,7 +29,8 @@ def mesolve(
     state: Mixture,
     tsave: Sequence[float] | np.ndarray,
     *,
-    components: int | None = None,
+    components: int | tuple[int, int] | Literal["auto"] | None = None,
+    tol: float | None = None,
     manifold: str | AbstractManifold = "bloch",
     metric: str | float | Sequence[float] = "auto",
     symmetry: Symmetry = "auto",
@@ -48,7 +49,12 @@ def mesolve(
         model: the Lindbladian of N sites.
         state: the initial state, from `product_state` or an earlier run.
         tsave: (T,) increasing times, in the unit of 1/rate; the first is the initial time.
-        components: K, the number of components; 8, or what `state` has if that is more.
+        components: K, the number of components; 8, or what `state` has if that is more. A pair lets K change: the
+            greater number while the projection error is high, the lesser one when it has fallen. "auto" repeats the
+            run with ever more of them until `tol` is met.
+        tol: with `components="auto"`, what two runs in a row, the later one with twice as many components and another
+            seed, may differ by in any one-site, nearest-neighbour or other observable at any time; 1e-2 by default.
+            This difference is `diagnostics["estimated_error"]` of the result.
         manifold: "bloch" (any Bloch vector, 3 parameters a site) or "coherent" (unit vectors, 2 a site).
         metric: "auto" is "husimi" up to 24 sites and weighs correlations less on larger lattices; "hilbert-schmidt";
             or weights g_l of the ranks l >= 1.
@@ -70,49 +76,37 @@ def mesolve(
         ValueError: for any argument that does not fit, before anything is computed.
     """
     check_kind("state", state, Mixture, 'Try hx.product_state(n_sites, "down").')
-    times = check_times(tsave)
-    measured = check_observables(observables, state)
-    setup = set_up(
-        model,
-        state,
-        components=components,
-        manifold=manifold,
-        metric=metric,
-        symmetry=symmetry,
-        window=window,
-        method=method,
-        seed=seed,
-    )
-    measurements = {name: Measurement(o, setup.arrangement.group) for name, o in measured.items()}
-    motion, pairs = setup.motion, neighbours(model, setup.arrangement.group)
-    recorder = Recorder(setup.arrangement, motion.manifold, motion.contacts, measurements, save_states, pairs)
-    return _run(setup, times, recorder, progress)
-
-
-def _run(setup: Setup, times: np.ndarray, recorder: Recorder, progress: bool) -> Result:
-    began = time.perf_counter()
-    with one_blas_thread(), ProgressMeter("mesolve", times[0], times[-1], progress) as meter:
-
-        def show(t: float, steps: int) -> None:
-            meter.update(min(t, times[-1]), steps)
-
-        most = setup.method.max_steps
-        status, reached, last = evolve(setup.motion, setup.start, times, setup.control, most, recorder, show)
+    arguments = {"manifold": manifold, "metric": metric, "symmetry": symmetry, "window": window, "method": method}
+    times, measured = check_times(tsave), check_observables(observables, state)
+    problem = Problem(model, state, times, measured, save_states, progress, arguments)
+    if components == "auto":
+        settled: TDVP = check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
+        tolerance, first = check_number("tol", 1e-2 if tol is None else tol, above=0), check_integer("seed", seed, 0)
+        run = run_to_tolerance(problem, tolerance, settled.max_components, first)
+    elif tol is not None:
+        fix = 'A tolerance chooses the number of components: components="auto".'
+        raise argument_error("tol", 'be None unless components is "auto"', tol, fix)
+    else:
+        run = problem.run(*_range_of(components), seed)
+    status = run.result.status
     if status is not Status.COMPLETED:
-        warnings.warn(f"The run stopped at t = {reached:.6g}. {status.value}", HusimixWarning, stacklevel=3)
-    recorder.warn(stacklevel=4)
-    return Result(
-        times=np.array(recorder.times),
-        bloch=np.array(recorder.bloch).reshape(-1, setup.model.n_sites, 3),
-        expect={name: np.array(values) for name, values in recorder.expect.items()},
-        final_state=recorder.mixture(last),
-        diagnostics={name: np.array(values) for name, values in recorder.diagnostics.items()},
-        status=status,
-        model=setup.model,
-        settings={"tsave": times.tolist()} | setup.settings,
-        wall_time=time.perf_counter() - began,
-        states=recorder.states,
-    )
+        warnings.warn(f"The run stopped at t = {run.reached:.6g}. {status.value}", HusimixWarning, stacklevel=2)
+    run.recorder.warn(stacklevel=3)
+    return run.result
+
+
+def _range_of(components: int | tuple[int, int] | str | None) -> tuple[int | None, int | None]:
+    """The least number of components and, if it may change, the greatest."""
+    if isinstance(components, str):
+        raise argument_error("components", _KINDS, repr(components))
+    if not isinstance(components, tuple | list):
+        return components, None
+    if len(components) != 2:
+        raise argument_error("components", _KINDS, components)
+    least, most = (check_integer("components", k, 1) for k in components)
+    if most < least:
+        raise argument_error("components", "be a pair that increases", components, f"Try ({most}, {least}).")
+    return least, most
 
 
 def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:

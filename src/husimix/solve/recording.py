@@ -16,8 +16,8 @@ from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import Measurement, SiteAverage
 from husimix.physics.symmetry import SymmetryGroup
 from husimix.solve.arrangement import Arrangement
+from husimix.solve.journey import StepRecord
 from husimix.solve.physicality import PairImages, Physicality, smallest_eigenvalues, warn_of_violations
-from husimix.solve.stepping import StepRecord
 from husimix.solve.tdvp import Point
 
 __all__ = ["Look", "Recorder"]
@@ -30,6 +30,7 @@ class Look(NamedTuple):
         bloch: (N, 3).
         expect: observables by name.
         trace, purity: of the state.
+        pairs: (M, D, D), ⟨B_a B_b⟩ of neighbours.
         physicality: smallest eigenvalues of reduced density matrices.
     """
 
@@ -37,6 +38,7 @@ class Look(NamedTuple):
     expect: dict[str, float | complex]
     trace: float
     purity: float
+    pairs: np.ndarray
     physicality: Physicality
 
     def diagnostics(self) -> dict[str, float]:
@@ -93,6 +95,7 @@ class Recorder:
         self.states: list[Mixture] = []
         self.diagnostics: dict[str, list[float]] = {}
         self.physicality: list[Physicality] = []
+        self.pairs: list[np.ndarray] = []
 
     def mixture(self, point: Point) -> Mixture:
         """The state at a point, on all sites of the lattice."""
@@ -109,6 +112,7 @@ class Recorder:
             expect={name: m.number(seen.values[name]) for name, m in self._view.measurements.items()},
             trace=float(seen.trace),
             purity=float(seen.purity),
+            pairs=pairs,
             physicality=smallest_eigenvalues(self._view.manifold.basis, sites, pairs, self._pairs),
         )
 
@@ -116,6 +120,7 @@ class Recorder:
         """Measure and keep what belongs to a save time."""
         look = self.look(point)
         row = look.diagnostics() | {
+            "components": len(point.weights),
             "steps": step.accepted,
             "rejected": step.rejected,
             "step_size": step.step_size,
@@ -140,6 +145,7 @@ class Recorder:
             self.diagnostics.setdefault(name, []).append(value)
         self.states.extend(states)
         self.physicality.append(look.physicality)
+        self.pairs.append(look.pairs)
 
     def warn(self, stacklevel: int) -> None:
         """Warn of what no density matrix can be."""

@@ -10,7 +10,7 @@ import numpy as np
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 from husimix.solve import dataset
-from husimix.solve.stepping import Status
+from husimix.solve.journey import Status
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,15 +30,16 @@ class Result:
         states: the states at all times, if they were asked for; else empty.
         diagnostics: (T,) each: "trace", "purity", "smallest_probability_site" and
             "smallest_probability_pair", the smallest eigenvalues of the density matrices of a site and of two
-            neighbours (below 0 no state has them), "steps" and "rejected" (so far), "step_size", "damping",
-            "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
+            neighbours (below 0 no state has them), "components", "steps" and "rejected" (so far), "step_size",
+            "damping", "largest_eigenvalue" and "smallest_eigenvalue" of the Gram matrix in units of its mean eigenvalue
             (bounds from Cholesky pivots or quotients with `Tikhonov`), "iterations" of conjugate gradients (0 where
             the Gram matrix is factorised), "residual", the part of the force that damping left out, and the
             *certificate*: "projection_error", ‖𝓛R - Ṙ‖/‖R‖ in the metric, in 1/time, how fast the state leaves what
             the ansatz can follow, "projection_error_absolute" without the division, and "projection_share",
             ‖𝓛R - Ṙ‖/‖𝓛R‖. From "step_size" on all are averages over the interval since the previous save time, or
             belong to its last step. "accumulated_error" and "accumulated_error_absolute" are the integrals of the
-            projection error since the first save time.
+            projection error since the first save time, plus the distances of compressions. With `tol`, also
+            "estimated_error", see `mesolve`.
         status: how the run ended; its value is the remedy if it ended early.
         model: the Lindbladian.
         settings: every setting that the run depends on, JSON-ready.
@@ -59,7 +60,7 @@ class Result:
     @property
     def completed(self) -> bool:
         """Whether the run reached its last save time."""
-        return self.status is Status.COMPLETED
+        return self.status in (Status.COMPLETED, Status.TOLERANCE_MISSED)
 
     def to_xarray(self) -> "xr.Dataset":
         """The result as a labelled dataset with the model, settings and versions in its attributes.

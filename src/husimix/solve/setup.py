@@ -1,6 +1,7 @@
 """From a model, a state and settings to equations of motion: what dynamics and steady states have in common."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -56,6 +57,21 @@ class Setup(NamedTuple):
         method = self.method
         return StepControl(method.solver, method.rtol, method.rtol if method.atol is None else method.atol)
 
+    def motion_of(self, n_components: int) -> Motion:
+        """The equations for another number of components.
+
+        Raises:
+            ValueError: if it does not fit into the memory limit.
+        """
+        needs = estimated(self.arrangement, n_components, self.motion.manifold, self.method)
+        motion = dataclasses.replace(
+            self.motion,
+            solver=self.method.metric_solver_of(self.model.n_sites, n_components),
+            memory_limit=needs.kernel_bytes(),
+            factored=needs.gram == "factors",
+        )
+        return _as_arrays(motion)
+
 
 def set_up(
     model: Lindbladian,
@@ -98,7 +114,7 @@ def set_up(
         contacts=contacts_of(layout),
         g=jax.device_put(g),
         manifold=space,
-        solver=settled.metric_solver_of(model.n_sites),
+        solver=settled.metric_solver_of(model.n_sites, count),
         clusters=contact_clusters(arrangement.clusters(), len(arrangement.generator.matrices) + 1, layout),
         memory_limit=needs.kernel_bytes(),
         factored=needs.gram == "factors",
@@ -109,7 +125,7 @@ def set_up(
         "metric": metric if isinstance(metric, str) else np.asarray(metric).tolist(),
         "symmetry": arrangement.symmetry,
         "window": window,
-        "method": settled.to_dict(model.n_sites),
+        "method": settled.to_dict(model.n_sites, count),
         "seed": seed,
     }
     return Setup(model, arrangement, _as_arrays(motion), start, settled, settings)

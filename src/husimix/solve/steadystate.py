@@ -13,16 +13,17 @@ from husimix._errors import HusimixWarning, argument_error, check_integer, check
 from husimix.phasespace.manifolds import AbstractManifold, Bloch
 from husimix.phasespace.mixture import Mixture, product_state
 from husimix.phasespace.observables import Measurement
-from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry import SymmetryGroup
+from husimix.solve.journey import Glance, Journey, Status, StepRecord
 from husimix.solve.newton import Pace, newton, pace
 from husimix.solve.physicality import neighbours, warn_of_violations
 from husimix.solve.progress import ProgressMeter
 from husimix.solve.recording import Look, Recorder
 from husimix.solve.settings import TDVP
 from husimix.solve.setup import Setup, check_kind, check_observables, one_blas_thread, set_up
-from husimix.solve.stepping import Status, StepRecord, evolve
+from husimix.solve.stepping import evolve
 from husimix.solve.symmetries import Symmetry
 from husimix.solve.tdvp import Point
 
@@ -147,7 +148,10 @@ def steadystate(
     """
     began = time.perf_counter()
     check_kind("model", model, Lindbladian, "Try hx.models.dissipative_ising(lattice).")
-    rate = _dissipation_rate(model)
+    rate = dissipation_rate(model)
+    if rate == 0:
+        fix = "Without dissipation every function of the Hamiltonian is stationary; add hx.Dissipator(...)."
+        raise argument_error("model", "have dissipation for a steady state", "a model without", fix)
     check_integer("starts", starts, 1)
     check_number("tolerance", tolerance, above=0)
     longest = 60.0 / rate if max_time is None else check_number("max_time", max_time, above=0)
@@ -162,15 +166,6 @@ def steadystate(
         setup = set_up(model, begin, seed=seed + max(0, number - 1), **chosen)
         found.append(_search(setup, measured, rate, tolerance, longest, progress))
     return _result(found, rate, tolerance, {"starts": starts, "tolerance": tolerance}, time.perf_counter() - began)
-
-
-def _dissipation_rate(model: Lindbladian) -> float:
-    """The mean rate of the dissipators."""
-    rates = [d.rate for d in model.dissipators if d.rate > 0 and d.operator.sites]
-    if not rates:
-        fix = "Without dissipation every function of the Hamiltonian is stationary; add hx.Dissipator(...)."
-        raise argument_error("model", "have dissipation for a steady state", "a model without", fix)
-    return float(np.mean(rates))
 
 
 def _mixed(state: Mixture) -> Mixture:
@@ -200,14 +195,15 @@ def _search(
 
     with one_blas_thread(), ProgressMeter("steadystate", 0.0, longest, progress) as meter:
 
-        def show(t: float, steps: int) -> None:
-            meter.update(min(t, longest), steps)
+        def show(glance: Glance) -> None:
+            meter.update(min(glance.t, longest), glance.accepted)
 
         reached, point = 0.0, setup.start
         while True:
             times = np.linspace(reached, longest, max(2, round(_LOOKS * rate * (longest - reached)) + 1))
             most = setup.method.max_steps
-            status, reached, point = evolve(motion, point, times, setup.control, most, look, show)
+            status, journey = evolve(motion, Journey.begin(reached, point), times, setup.control, most, look, show)
+            reached, point = journey.t, journey.point
             if status is not Status.COMPLETED:
                 text = f"The evolution stopped at t = {reached:.6g}. {status.value}"
                 warnings.warn(text, HusimixWarning, stacklevel=4)

@@ -4,7 +4,6 @@ The host regains control after every few steps, which makes progress, interrupti
 mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
 """
 
-import enum
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,30 +16,15 @@ from jaxtyping import Array, Bool, Float, Int
 from optimistix import rms_norm
 
 from husimix.solve.certificate import Certificate, certified
-from husimix.solve.metric_solvers import MetricReport
+from husimix.solve.journey import Glance, Journey, Status, StepRecord, Totals
 from husimix.solve.tdvp import Motion, Point, VelocityReport
 
-__all__ = ["Progress", "Status", "StepControl", "StepRecord", "evolve"]
+__all__ = ["StepControl", "evolve"]
 
 # Attempted steps between two looks of the host.
 _CHUNK = 8
 # A step below this fraction of the whole time span counts as collapsed.
 _COLLAPSE = 1e-9
-
-
-class Status(enum.Enum):
-    """How a run ended; the text of each member is the remedy."""
-
-    COMPLETED = "The run reached its last save time."
-    STEP_COLLAPSE = (
-        "The step size collapsed: the motion became too violent for the tolerance. Raise the damping of the metric "
-        "solver tenfold, or change the seed or the number of components."
-    )
-    NON_FINITE = (
-        "The velocity became infinite or undefined. Raise the damping of the metric solver, or use SpectralCutoff."
-    )
-    MAX_STEPS = "The run used up `max_steps`. Raise max_steps, loosen rtol and atol, or raise the damping."
-    INTERRUPTED = "The run was interrupted; everything up to the last save time is kept."
 
 
 class StepControl(NamedTuple):
@@ -56,27 +40,8 @@ class StepControl(NamedTuple):
     atol: float | Float[Array, ""]
 
 
-class StepRecord(NamedTuple):
-    """What the loop tells about the time since the previous record.
-
-    Attributes:
-        accepted, rejected: steps so far.
-        step_size: the last accepted step.
-        report: time averages of the velocity report since the previous save time; nan at the first.
-        certificate: time averages of the certificate, likewise.
-        accrued: its integral since the first save time.
-    """
-
-    accepted: int
-    rejected: int
-    step_size: float
-    report: VelocityReport
-    certificate: Certificate
-    accrued: Certificate
-
-
 Record = Callable[[float, Point, StepRecord], bool | None]
-Progress = Callable[[float, int], None]
+Look = Callable[[Glance], bool | None]
 
 
 class _Moving(NamedTuple):
@@ -111,13 +76,6 @@ class _Watch(NamedTuple):
         return jax.tree.map(integral, self.before, self.after, self.accrued)
 
 
-class _Totals(NamedTuple):
-    """Integrals from the first save time to some other."""
-
-    report: VelocityReport
-    certificate: Certificate
-
-
 class _Carry(NamedTuple):
     """The state of the loop between two steps."""
 
@@ -136,55 +94,70 @@ class _Carry(NamedTuple):
 
 def evolve(
     motion: Motion,
-    start: Point,
+    journey: Journey,
     times: np.ndarray,
     control: StepControl,
     max_steps: int,
     record: Record,
-    progress: Progress,
-) -> tuple[Status, float, Point]:
-    """Integrate the motion and record the point at each time.
+    look: Look,
+) -> tuple[Status, Journey]:
+    """Integrate the motion and record the point at each save time ahead.
 
     Args:
         motion: the equations.
-        start: the point at times[0].
-        times: (T,) increasing.
+        journey: where to go on from.
+        times: (T,) increasing; those up to `journey.saved` are passed over.
         control: how far to step.
         max_steps: attempted steps after which the run gives up.
         record: called with (time, point, step record) at each time that is reached; True ends the run there.
-        progress: called with (current time, accepted steps) after each chunk.
+        look: called with a `Glance` after each chunk; True pauses the run there, before the next.
 
     Returns:
-        How the run ended, and the last time and point that it reached.
+        How the run ended, and how far it has come. Unless it was paused, the totals are those of the last save time.
     """
+    ahead = times[times > journey.saved]
     # Python floats would be compile-time constants of the jitted functions below.
-    instants, rtol, atol = jax.device_put((list(times), np.asarray(control.rtol), np.asarray(control.atol)))
+    instants, rtol, atol = jax.device_put((list(ahead), np.asarray(control.rtol), np.asarray(control.atol)))
     control = control._replace(rtol=rtol, atol=atol)
-    t_saved = float(times[0])
-    now: tuple[float, Point] = t_saved, start
     try:
-        carry = _start(motion, start, instants[0], instants[-1], control)
-        totals = _Totals(carry.moving.integrals, carry.watch.accrued)
-        record(t_saved, start, _step_record(carry, totals, totals, 0.0))
-        place = _place(carry)
-        for t, instant in zip(times[1:].tolist(), instants[1:], strict=True):
-            while place.t < t:
-                if place.accepted + place.rejected >= max_steps:
-                    return Status.MAX_STEPS, *now
+        if journey.saved == -np.inf:
+            ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
+            journey, ahead, instants = journey._replace(saved=journey.t), ahead[1:], instants[1:]
+            if ends or not len(ahead):
+                return Status.COMPLETED, journey
+        pauses: bool | None = False
+        carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
+        for t, instant in zip(ahead.tolist(), instants, strict=True):
+            while journey.t < t:
+                # Not sooner, since save times inside the last step need its interpolation.
+                if pauses:
+                    point, totals = _interpolate(carry, carry.t, motion, control)
+                    return Status.PAUSED, journey._replace(point=point, totals=totals)
+                if journey.accepted + journey.rejected >= max_steps:
+                    return Status.MAX_STEPS, journey
                 carry = _advance(carry, motion, instant, instants[-1], control)
-                place = _place(carry)
-                now = place.t, carry.moving.point
-                if place.collapsed:
-                    return _why_collapsed(carry, motion), *now
-                progress(place.t, place.accepted)
+                glance = _glance(carry)
+                journey = _gone_on(journey, carry, glance)
+                if glance.collapsed:
+                    return _why_collapsed(carry, motion), journey
+                pauses = look(glance)
             point, reached = _interpolate(carry, instant, motion, control)
-            ends = record(t, point, _step_record(carry, reached, totals, t - t_saved))
-            totals, t_saved = reached, t
+            ends = record(t, point, _step_record(journey, reached, journey.totals_saved, t - journey.saved))
+            journey = journey._replace(saved=t, totals=reached, totals_saved=reached)
             if ends or instant is instants[-1]:
-                return Status.COMPLETED, t, point
+                return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
-        return Status.INTERRUPTED, *now
-    return Status.COMPLETED, *now
+        return Status.INTERRUPTED, journey
+    return Status.COMPLETED, journey
+
+
+def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
+    """What a leg starts from, on the device: point, totals, time, end of the first step, steps."""
+    # A first step of 1e-3 of the span costs a few steps while it grows, less than asking for two more
+    # velocities (and their compilation) to choose it.
+    first = 1e-3 * (t_end - journey.t) if journey.step_size == 0 else 0.5 * journey.step_size
+    numbers = journey.t, min(journey.t + first, t_end), journey.accepted, journey.rejected
+    return journey.point, *jax.device_put((journey.totals, *(np.asarray(x) for x in numbers)))
 
 
 def _field(t: Any, moving: _Moving, motion: Motion) -> _Moving:
@@ -202,16 +175,23 @@ def _controller(control: StepControl) -> Any:
 
 
 @eqx.filter_jit
-def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepControl) -> _Carry:
+def _start(
+    motion: Motion,
+    start: Point,
+    totals: Totals,
+    t0: Array,
+    first: Array,
+    accepted: Array,
+    rejected: Array,
+    t_end: Array,
+    control: StepControl,
+) -> _Carry:
     zero = jnp.zeros(())
-    moving = _Moving(start, VelocityReport(MetricReport(*(zero for _ in MetricReport._fields)), zero, zero, zero))
+    moving = _Moving(start, totals.report)
     nothing = Certificate(zero, zero, zero)
-    # A first step of 1e-3 of the span costs a few steps while it grows, less than asking for two more
-    # velocities (and their compilation) to choose it.
-    first = t0 + 1e-3 * (t_end - t0)
     controller, solver = _controller(control), control.solver
     t_next, controller_state = controller.init(
-        _TERM, t0, first, moving, first - t0, motion, solver.func, solver.error_order(_TERM)
+        _TERM, t0, t_end, moving, first - t0, motion, solver.func, solver.error_order(_TERM)
     )
     # Shapes alone are wanted here. They are those of a number that stands still, which is traced faster by a second.
     still = diffrax.ODETerm(lambda t, y, args: y)
@@ -221,7 +201,6 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
     interpolation = jax.tree.map(
         lambda kept: jax.tree.map(lambda x: jnp.zeros((*kept.shape, *x.shape), x.dtype), moving), taken[2]
     )
-    none = jnp.zeros((), dtype=int)
     return _Carry(
         t0,
         t_next,
@@ -229,9 +208,9 @@ def _start(motion: Motion, start: Point, t0: Array, t_end: Array, control: StepC
         solver_state,
         controller_state,
         interpolation,
-        _Watch(nothing, nothing, nothing),
-        none,
-        none,
+        _Watch(nothing, nothing, totals.certificate),
+        accepted,
+        rejected,
         zero,
         jnp.zeros((), dtype=bool),
     )
@@ -288,7 +267,7 @@ def _watched(c: _Carry, t1: Array, y1: _Moving, solver_state: Any, motion: Motio
     # Solvers whose last stage is the first of the next step keep the velocity at the end; others have none to spare.
     rates = is_moving[0] if is_moving else _field(t1, y1, motion)
     after = certified(motion, y1.point, rates.integrals)
-    before = jax.tree.map(lambda old, new: jnp.where(c.accepted == 0, new, old), c.watch.after, after)
+    before = jax.tree.map(lambda old, new: jnp.where(c.step_size == 0, new, old), c.watch.after, after)
     return _Watch(before, after, c.watch.up_to(jnp.ones(()), c.step_size))
 
 
@@ -297,13 +276,13 @@ def _is_moving(x: Any) -> bool:
 
 
 @eqx.filter_jit
-def _interpolate(carry: _Carry, t: Array, motion: Motion, control: StepControl) -> tuple[Point, _Totals]:
+def _interpolate(carry: _Carry, t: Array, motion: Motion, control: StepControl) -> tuple[Point, Totals]:
     """The state at a time inside the last accepted step."""
     path = control.solver.interpolation_cls(t0=carry.t - carry.step_size, t1=carry.t, **carry.interpolation)
     moving = path.evaluate(t)
     point = Point(moving.point.weights, motion.manifold.restored(moving.point.coordinates))
     fraction = (t - carry.t + carry.step_size) / carry.step_size
-    return point, _Totals(moving.integrals, carry.watch.up_to(fraction, carry.step_size))
+    return point, Totals(moving.integrals, carry.watch.up_to(fraction, carry.step_size))
 
 
 @eqx.filter_jit
@@ -316,25 +295,24 @@ def _why_collapsed(carry: _Carry, motion: Motion) -> Status:
     return Status.STEP_COLLAPSE if _is_finite_velocity(motion, carry.moving.point) else Status.NON_FINITE
 
 
-class _Place(NamedTuple):
-    """What the host needs to know after a chunk, fetched at once."""
-
-    t: float
-    accepted: int
-    rejected: int
-    collapsed: bool
+def _glance(carry: _Carry) -> Glance:
+    seen = carry.t, carry.accepted, carry.rejected, carry.collapsed, carry.watch.after.relative
+    return Glance(*(x.item() for x in jax.device_get(seen)))
 
 
-def _place(carry: _Carry) -> _Place:
-    return _Place(*(x.item() for x in jax.device_get((carry.t, carry.accepted, carry.rejected, carry.collapsed))))
+def _gone_on(journey: Journey, carry: _Carry, glance: Glance) -> Journey:
+    moved = {"t": glance.t, "point": carry.moving.point, "step_size": float(carry.step_size)}
+    return journey._replace(**moved, accepted=glance.accepted, rejected=glance.rejected)
 
 
-def _step_record(carry: _Carry, now: _Totals, before: _Totals, elapsed: float) -> StepRecord:
-    fetched = jax.device_get((carry.accepted, carry.rejected, carry.step_size, now, before))
-    accepted, rejected, step_size, later, earlier = fetched
+def _step_record(journey: Journey, now: Totals, before: Totals, elapsed: float) -> StepRecord:
+    later, earlier = jax.device_get((now, before))
 
     def mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return (a - b) / elapsed if elapsed > 0 else np.full_like(a, np.nan)
 
-    means: _Totals = jax.tree.map(mean, later, earlier)
-    return StepRecord(int(accepted), int(rejected), float(step_size), *means, later.certificate)
+    means: Totals = jax.tree.map(mean, later, earlier)
+    relative, absolute = journey.compressed
+    accrued = later.certificate
+    accrued = accrued._replace(relative=accrued.relative + relative, absolute=accrued.absolute + absolute)
+    return StepRecord(journey.accepted, journey.rejected, journey.step_size, *means, accrued)

@@ -1,0 +1,158 @@
+"""The nearest mixture of fewer components, by overlaps in closed form (docs/theory.md, eq. 24).
+
+Minimises ‖R - T‖ over mixtures R of K components with the trace of T. The start is T without the components that the
+others replace best; weights and vectors are then moved together by Levenberg-Marquardt steps, with the Gram matrix as
+the curvature.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from husimix.phasespace import kernels
+from husimix.phasespace.contacts import Contacts, Generator
+from husimix.phasespace.gram import gram_matrix
+from husimix.solve.newton import moved
+from husimix.solve.tdvp import Motion, Point
+
+__all__ = ["Compression", "compressed"]
+
+_MOST_STEPS = 200
+# A step that shortens the distance² by less than this part of itself has stagnated; so many of them end the fit.
+_STAGNATION, _PATIENCE = 1e-3, 6
+# Damping of the curvature, relative to its mean eigenvalue.
+_FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-4, 1e-9, 1e2
+_GROWTH, _SHRINKAGE = 5.0, 0.3
+# Of overlaps, relative to their mean eigenvalue, where components are deleted.
+_DELETION_DAMPING = 1e-10
+
+
+class Compression(NamedTuple):
+    """A mixture of fewer components.
+
+    Attributes:
+        point: its weights and coordinates.
+        distance: ‖R - T‖ / ‖T‖ in the metric.
+        absolute: ‖R - T‖.
+        steps: Levenberg-Marquardt steps that were tried.
+    """
+
+    point: Point
+    distance: float
+    absolute: float
+    steps: int
+
+
+def compressed(motion: Motion, target: Point, n_components: int) -> Compression:
+    """A near mixture of K components to another of more, on the same manifold and layout; the trace is kept.
+
+    A local minimum: which one depends on what the deletions leave to start from.
+
+    Args:
+        motion: tells manifold, metric, contacts and memory; 𝓛 is not used.
+        target: T, of K' components.
+        n_components: K < K'.
+
+    Returns:
+        The fit. Cost: K'⁴ operations for the deletions, then up to 200 Gram matrices and solutions for K components and
+        forces between K and K'.
+    """
+    fit = _fit(motion, target, _thinned(motion, target, n_components))
+    distance, norm, scale, steps = (x.item() for x in jax.device_get((fit.distance, *_norm(motion, target), fit.steps)))
+    distance = np.sqrt(max(distance, 0.0))
+    return Compression(fit.point, float(distance / np.sqrt(norm)), float(distance * np.exp(0.5 * scale)), int(steps))
+
+
+def _thinned(motion: Motion, target: Point, n_components: int) -> Point:
+    """The target without all but K of its components, with the weights that then fit best.
+
+    The loss of component k costs c_k² / (P⁻¹)_kk, if the others' weights make up for it.
+    """
+    p, weights = np.asarray(_overlaps(motion, target)[0]), np.asarray(target.weights)
+    goal, trace = p @ weights, weights.sum()
+    damped = p + _DELETION_DAMPING * np.trace(p) / len(p) * np.eye(len(p))
+    chosen = np.arange(len(p))
+    while True:
+        inverse = np.linalg.inv(damped[np.ix_(chosen, chosen)])
+        best, unit = inverse @ goal[chosen], inverse.sum(axis=1)
+        best = best + (trace - best.sum()) / unit.sum() * unit
+        if len(chosen) == n_components:
+            return Point(*jax.device_put((best, np.asarray(target.coordinates)[chosen])))
+        chosen = np.delete(chosen, np.argmin(best**2 / np.diag(inverse)))
+
+
+class _Fit(NamedTuple):
+    """The state of the fit; distance² in units of exp(log scale of the target)."""
+
+    point: Point
+    distance: Float[Array, ""]
+    damping: Float[Array, ""]
+    stagnant: Int[Array, ""]
+    steps: Int[Array, ""]
+
+
+@eqx.filter_jit
+def _fit(motion: Motion, target: Point, start: Point) -> _Fit:
+    ket = motion.frame(target)
+    scale = motion.log_scale(ket.vectors)
+    tables = motion.g, motion.contacts, _identity(motion.contacts, ket.vectors.shape[-1]), scale, motion.memory_limit
+    squared_target = target.weights @ _overlaps(motion, target)[0] @ target.weights
+
+    def slopes(point: Point) -> tuple[kernels.Frame, Array, Array]:
+        """The frame, ⟨∂R, T - R⟩, and ‖T - R‖²."""
+        bra = motion.frame(point)
+        onto_target, onto_itself = kernels.force(bra, ket, *tables), kernels.force(bra, bra, *tables)
+        along_weights = (onto_itself - 2 * onto_target).reshape(len(point.weights), -1)[:, 0]
+        return bra, onto_target - onto_itself, squared_target + point.weights @ along_weights
+
+    def step(fit: _Fit) -> _Fit:
+        bra, slope, _ = slopes(fit.point)
+        gram = gram_matrix(bra, bra, motion.g, motion.contacts, scale, motion.memory_limit)
+        trace = jnp.zeros((len(fit.point.weights), bra.n_parameters)).at[:, 0].set(1.0).reshape(-1)
+        damped = gram + fit.damping * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
+        factor = jax.scipy.linalg.cho_factor(damped, lower=True)
+        columns = jax.scipy.linalg.cho_solve(factor, jnp.stack([slope, trace], axis=1))
+        multiplier = jnp.dot(trace, columns[:, 0]) / jnp.dot(trace, columns[:, 1])
+        tried = moved(motion, fit.point, columns[:, 0] - multiplier * columns[:, 1])
+        distance = slopes(tried)[2]
+        better = distance < fit.distance
+        gains = distance < (1 - _STAGNATION) * fit.distance
+        return _Fit(
+            point=jax.tree.map(lambda new, old: jnp.where(better, new, old), tried, fit.point),
+            distance=jnp.where(better, distance, fit.distance),
+            damping=jnp.clip(fit.damping * jnp.where(better, _SHRINKAGE, _GROWTH), _SMALLEST_DAMPING, _LARGEST_DAMPING),
+            stagnant=jnp.where(gains, 0, fit.stagnant + 1),
+            steps=fit.steps + 1,
+        )
+
+    def unfinished(fit: _Fit) -> Array:
+        return (fit.steps < _MOST_STEPS) & (fit.stagnant < _PATIENCE)
+
+    none = jnp.zeros((), dtype=int)
+    return jax.lax.while_loop(unfinished, step, _Fit(start, slopes(start)[2], jnp.asarray(_FIRST_DAMPING), none, none))
+
+
+def _identity(contacts: Contacts, size: int) -> Generator:
+    """The identity as a sum of one-site maps, so that forces are overlaps with tangents."""
+    one_site = jnp.tile(jnp.eye(size) / jnp.sum(contacts.sizes), (contacts.n_free, 1, 1))
+    return Generator(one_site, jnp.zeros((0, size, size)), ())
+
+
+@eqx.filter_jit
+def _overlaps(motion: Motion, point: Point) -> tuple[Float[Array, "component component"], Float[Array, ""]]:
+    """The overlaps of the components of a point, and the logarithm of their unit."""
+    vectors = motion.manifold.vectors(point.coordinates)
+    scale = motion.log_scale(vectors)
+    return kernels.overlaps(vectors, vectors, motion.g, motion.contacts, scale, motion.memory_limit), scale
+
+
+@eqx.filter_jit
+def _norm(motion: Motion, point: Point) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """‖R‖² and the logarithm of its unit."""
+    p, scale = _overlaps(motion, point)
+    return point.weights @ p @ point.weights, scale

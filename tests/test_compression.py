@@ -1,0 +1,94 @@
+"""Compression against dense renderings of both mixtures."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import dense
+import husimix as hx
+from husimix import Bloch, Coherent, Lattice, Mixture, SymmetryGroup, Tikhonov, models
+from husimix.phasespace.metric import site_metric
+from husimix.physics.basis import site_basis
+from husimix.solve.compression import compressed
+from husimix.solve.setup import set_up
+from husimix.solve.tdvp import Point
+from motions import motion_of, random_mixture
+
+BASIS = site_basis(2)
+CHAIN = Lattice.chain(4, periodic=True)
+MODEL = models.dissipative_ising(CHAIN)
+
+
+def tensor(point, mixture):
+    return np.asarray(dense.mixture_tensor(point.weights, point.coordinates, mixture.manifold, mixture.group))
+
+
+@pytest.mark.parametrize("manifold", [Bloch, Coherent])
+@pytest.mark.parametrize("metric", ["husimi", "hilbert-schmidt"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_distance_is_the_dense_one_and_the_trace_is_kept(manifold, metric, symmetric):
+    group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
+    mixture = random_mixture(3, manifold(BASIS), group, 5)
+    target = Point(mixture.weights, mixture.coordinates)
+    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6), metric), target, 2)
+    root = np.sqrt(dense.metric_diagonal(site_metric(metric, BASIS), 4))
+    missed, norm = (
+        np.linalg.norm(root * x)
+        for x in (tensor(fit.point, mixture) - tensor(target, mixture), tensor(target, mixture))
+    )
+    assert fit.point.weights.shape == (2,)
+    np.testing.assert_allclose(fit.absolute, missed, rtol=1e-7)
+    np.testing.assert_allclose(fit.distance, missed / norm, rtol=1e-7)
+    np.testing.assert_allclose(np.sum(fit.point.weights), np.sum(target.weights), atol=1e-10)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_fit_is_stationary_under_moves_that_keep_the_trace(symmetric):
+    group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
+    mixture = random_mixture(1, Bloch(BASIS), group, 4)
+    target = Point(mixture.weights, mixture.coordinates)
+    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
+    root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 4))
+    fitted = Mixture(*fit.point, mixture.manifold, group)
+    tangents = np.array([dense.averaged_tensor(t, group, 4) for t in np.asarray(dense.tangent_tensors(fitted))]) * root
+    slopes = tangents @ (root * (tensor(target, mixture) - tensor(fit.point, mixture)))
+    # Along the weights the slopes are equal, the multiplier of the trace; along the vectors they vanish.
+    by_weight, by_site = slopes[:: len(slopes) // 2], slopes.reshape(2, -1)[:, 1:]
+    assert fit.distance > 1e-3
+    scale = np.linalg.norm(tangents, axis=1).max() * fit.absolute
+    assert np.ptp(by_weight) < 3e-3 * scale
+    assert np.abs(by_site).max() < 3e-3 * scale
+
+
+def test_what_fewer_components_can_hold_is_kept():
+    mixture = random_mixture(5, Bloch(BASIS), SymmetryGroup.identity(4), 2)
+    doubled = np.tile(np.asarray(mixture.coordinates), (2, 1, 1))
+    weights = np.concatenate([0.3 * np.asarray(mixture.weights), 0.7 * np.asarray(mixture.weights)])
+    target = Point(jnp.asarray(weights), jnp.asarray(doubled))
+    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
+    assert fit.distance < 1e-6
+
+
+@pytest.mark.parametrize("choice", [{}, {"window": 1}, {"manifold": "coherent"}])
+def test_layouts_of_runs_are_fitted_as_their_states_written_out(choice):
+    """Joined sites and windows: the distance is that of the states themselves."""
+    lattice = Lattice.chain(6, periodic=True)
+    model = models.dissipative_ising(lattice, V=3.0, g=2.0)
+    run = hx.mesolve(model, hx.product_state(6), [0.0, 0.7], components=6, progress=False, **choice)
+    setup = set_up(
+        model, run.final_state, components=6, symmetry="auto", metric="husimi", method=None, seed=0,
+        manifold=choice.get("manifold", "bloch"), window=choice.get("window"),
+    )  # fmt: skip
+    fit = compressed(setup.motion, setup.start, 3)
+    root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 6))
+
+    def rendered(point):
+        sites = np.asarray(point.coordinates)[:, setup.arrangement.lattice_sites]
+        return root * np.asarray(
+            dense.mixture_tensor(point.weights, sites, setup.motion.manifold, setup.arrangement.group)
+        )
+
+    target = rendered(setup.start)
+    expected = np.linalg.norm(rendered(fit.point) - target) / np.linalg.norm(target)
+    np.testing.assert_allclose(fit.distance, expected, rtol=1e-4)
+    assert expected < 0.2
