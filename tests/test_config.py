@@ -120,12 +120,13 @@ cutoff = 1e-7
 solver = "Tsit5"
 spread = 0.25
 max_steps = 77
+max_components = 32
 memory_limit = 2
 gram = "matrix"
 save_states = true"""
     arguments = build("components = 8", lines).arguments
     method = arguments.pop("method")
-    assert method == hx.TDVP(hx.SpectralCutoff(1e-7), 1e-4, 1e-5, diffrax.Tsit5(), 0.25, 77, 2.0, "matrix")
+    assert method == hx.TDVP(hx.SpectralCutoff(1e-7), 1e-4, 1e-5, diffrax.Tsit5(), 0.25, 77, 32, 2.0, "matrix")
     assert arguments == {
         "manifold": "coherent",
         "metric": [0.2],
@@ -140,6 +141,20 @@ save_states = true"""
 def test_solver_by_name(solver):
     method = build("components = 8", f'solver = "{solver}"').arguments["method"]
     assert method == hx.TDVP(solver=getattr(diffrax, solver)())
+
+
+@pytest.mark.parametrize(
+    ("lines", "arguments", "most"),
+    [
+        ("components = [4, 16]", {"components": [4, 16]}, 16),
+        ('components = "auto"\ntol = 3e-3', {"components": "auto", "tol": 3e-3}, 128),
+        ('components = "auto"\nmax_components = 32', {"components": "auto", "method": hx.TDVP(max_components=32)}, 32),
+    ],
+)
+def test_components_may_change(lines, arguments, most):
+    setup = build("components = 8", lines)
+    assert setup.arguments == arguments
+    assert runner.estimated(setup).n_components == most
 
 
 def test_damping_keeps_the_other_defaults():
@@ -207,9 +222,9 @@ MISTAKES = {
     "too many saves": ("saves = 51", "saves = 100000000", "`time.saves` must be at most 1000000, but got 100000000."),
     "times that go back": ("end = 5.0\nsaves = 51", "times = [0, 2, 1]", "two increasing times, but got [2.0, 1.0]."),
     "one time": ("end = 5.0\nsaves = 51", "times = [2]", "at least two increasing times, but got [2.0]."),
-    "components in quotes": ("= 8", '= "8"', '`method.components` must be a whole number, but got "8". Remove the quotes.'),
-    "components true": ("= 8", "= true", "must be a whole number, but got true. Try components = 8."),
-    "components 8.0": ("= 8", "= 8.0", "`method.components` must be a whole number, but got 8.0."),
+    "components in quotes": ("= 8", '= "8"', '`method.components` must be a whole number, a list of two, or "auto", but got "8". Remove the quotes.'),
+    "components true": ("= 8", "= true", 'a list of two, or "auto", but got true. Try components = 8.'),
+    "components 8.0": ("= 8", "= 8.0", '`method.components` must be a whole number, a list of two, or "auto", but got 8.0.'),
     "seed beyond 64 bits": ("components = 8", f"seed = {2**63}", "`method.seed` must be a whole number, but got 9223372036854775808"),
     "two metric solvers": ("= 8", "= 8\ndamping = 1e-6\ncutoff = 1e-6", "at most one of `damping` and `cutoff`"),
     "negative damping": ("= 8", "= 8\ndamping = -1.0", "`damping` must be finite and positive, but got -1.0."),

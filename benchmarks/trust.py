@@ -1,0 +1,275 @@
+"""What certificates, tolerances and numbers of components are worth, against exact integration.
+
+Writes trust_certificate.md with trust.png, trust_tolerance.md and trust_hard.md into benchmarks/results, in fifteen
+minutes on two idle cores; `python benchmarks/trust.py NAME ...` makes some: certificate, tolerance, hard.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scipy.linalg
+from machine import machine_line
+
+import husimix as hx
+from husimix.phasespace.metric import site_metric
+
+RESULTS = Path(__file__).parent / "results"
+TIMES = np.linspace(0, 5, 51)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+MARKERS = "osD^v"
+
+
+class System(NamedTuple):
+    """A model and an initial state."""
+
+    name: str
+    model: hx.Lindbladian
+    spins: str | np.ndarray = "down"
+
+    @property
+    def state(self) -> hx.Mixture:
+        return hx.product_state(self.model.n_sites, self.spins)
+
+
+def with_fields(model: hx.Lindbladian) -> hx.Lindbladian:
+    """A model in a random longitudinal field."""
+    fields = np.random.default_rng(5).uniform(-1, 1, model.n_sites)
+    disorder = hx.operator_sum([0.5 * f * hx.sigmaz(i) for i, f in enumerate(fields)])
+    return hx.Lindbladian(model.hamiltonian + disorder, model.dissipators, lattice=model.lattice)
+
+
+def with_dephasing(model: hx.Lindbladian, rate: float) -> hx.Lindbladian:
+    channels = [hx.Dissipator(hx.sigmaz(i), rate) for i in range(model.n_sites)]
+    return hx.Lindbladian(model.hamiltonian, [*model.dissipators, *channels], lattice=model.lattice)
+
+
+RING, RING5 = hx.Lattice.chain(4, periodic=True), hx.Lattice.chain(5, periodic=True)
+CHAIN, BRICK = hx.Lattice.chain(4), hx.Lattice.rectangle(2, 2)
+ising, xyz = hx.models.dissipative_ising, hx.models.dissipative_xyz
+TILTED = np.array([[0.0, 0, -1], [0.8, 0, 0.6], [0, 1.0, 0], [0, 0, 1.0]])
+
+SMALL = (
+    System("ring of 5, V = g = 1", ising(RING5, V=1.0, g=1.0)),
+    System("ring of 5, V = 2, g = 1", ising(RING5, V=2.0, g=1.0)),
+    System("ring of 5, V = g = 5", ising(RING5, V=5.0, g=5.0)),
+    System("ring of 5, XYZ", xyz(RING5, Jx=0.9, Jy=1.2, Jz=1.0), "+x"),
+    System("ring of 4, V = 2, g = 4", ising(RING, V=2.0, g=4.0)),
+    System("chain of 4, V = g = 2", ising(CHAIN, V=2.0, g=2.0)),
+    System("chain of 4, random fields", with_fields(ising(CHAIN, V=2.0, g=1.5))),
+    System("chain of 4, tilted start", ising(CHAIN, V=2.0, g=1.5), TILTED),
+    System("2×2, V = 5, g = 2", ising(BRICK, V=5.0, g=2.0)),
+    System("2×2, dephasing", with_dephasing(ising(BRICK, V=3.0, g=3.0), 0.5)),
+)
+"""Ten systems for the certificate, two of them inhomogeneous."""
+
+OPEN = System("2×3 open, V = 2, g = 1", ising(hx.Lattice.square(2, 3), V=2.0, g=1.0))
+TOLERANT = (SMALL[0], SMALL[2], SMALL[3], SMALL[6], SMALL[7], OPEN)
+"""Six systems for the tolerance."""
+
+HARD = hx.Lattice.square(3, 3, periodic=True)
+HARD_CASES = (
+    (System("Ising, V = g = 5", ising(HARD, V=5.0, g=5.0)), (
+        {"components": 16}, {"components": 32}, {"components": 64}, {"components": 128},
+        {"components": (16, 64)}, {"components": (32, 128)},
+        {"components": 32, "damping": 1e-6}, {"components": 64, "damping": 1e-6}, {"components": 64, "damping": 1e-10},
+        {"components": 32, "spread": 1.0}, {"components": 32, "metric": 0.1},
+        {"components": 32, "symmetry": "translations"},
+    )),
+    (System("XYZ, J = (0.9, 1.2, 1)", xyz(HARD, Jx=0.9, Jy=1.2, Jz=1.0), "+x"), (
+        {"components": 16}, {"components": 32}, {"components": (16, 64)},
+    )),
+)  # fmt: skip
+"""The hard regime; the first settings of each are the defaults."""
+
+
+def evolve(system: System, **arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hx.HusimixWarning)
+        return hx.mesolve(system.model, system.state, TIMES, progress=False, **arguments)
+
+
+def bond_means(lattice: hx.Lattice) -> dict[str, hx.Operator]:
+    bonds = lattice.bonds()
+    return {
+        letters: hx.operator_sum([hx.pauli(letters, i, j) for i, j in bonds]) / len(bonds)
+        for letters in ("xx", "yy", "zz", "xy", "yz")
+    }
+
+
+def worst(result, exact) -> float:
+    """The largest error of any ⟨σ⟩ and bond average at any time."""
+    gaps = [np.abs(result.bloch - exact.bloch).max()]
+    return float(max(gaps + [np.abs(result.expect[n] - exact.expect[n]).max() for n in exact.expect]))
+
+
+def tensor(rho: np.ndarray, n_sites: int) -> np.ndarray:
+    """√g R of a density matrix in the Husimi metric, flat."""
+    paulis = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+    weighted = paulis * np.sqrt(site_metric("husimi", hx.product_state(1).basis))[:, None, None]
+    # Each turn takes the first row and the first column index, and puts an operator index last.
+    letters = rho.reshape((2,) * (2 * n_sites))
+    for left in range(n_sites, 0, -1):
+        letters = np.tensordot(letters, weighted, axes=([0, left], [2, 1]))
+    return letters.reshape(-1).real
+
+
+def certificate_part() -> list[str]:
+    """The accumulated projection error beside the true distance in the metric."""
+    lines = [
+        "## Certificate and true error",
+        "",
+        "K = 8, Husimi metric, to T = 5/γ. ω: the largest rate at which distances grow under the exact motion, 0 or",
+        "less where the motion brings states together. ∫ε: the accumulated absolute certificate. Distance:",
+        "‖R - R_exact‖. Ratio: the largest distance over ∫ε up to that time. σ: the worst error of any ⟨σ⟩.",
+        "",
+        "| system | ω | ∫ε | largest distance | largest ratio | worst error of ⟨σ⟩ | its ratio to ∫ε |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    figure, panel = plt.subplots(figsize=(6.5, 5), layout="constrained")
+    for index, system in enumerate(SMALL):
+        n = system.model.n_sites
+        run = evolve(system, components=8, metric="husimi", save_states=True)
+        superoperator = system.model.to_dense()
+        step = scipy.linalg.expm(superoperator * (TIMES[1] - TIMES[0]))
+        rho = np.asarray(system.state.to_dense()).reshape(-1, order="F")
+        distances, exact_bloch = [], []
+        for state in run.states:
+            exact = rho.reshape(2**n, 2**n, order="F")
+            distances.append(np.linalg.norm(tensor(state.to_dense() - exact, n)))
+            letters = tensor(exact, n).reshape((4,) * n) * np.sqrt(3)
+            exact_bloch.append([[letters[tuple(a * (s == i) for s in range(n))] for a in (1, 2, 3)] for i in range(n)])
+            rho = step @ rho
+        distance, accrued = np.array(distances), run.diagnostics["accumulated_error_absolute"]
+        ratio = np.max(distance[1:] / accrued[1:])
+        error = float(np.abs(run.bloch - np.array(exact_bloch)).max())
+        growth = growth_rate(superoperator, n)
+        lines.append(
+            f"| {system.name} | {growth:.2f} | {accrued[-1]:.3f} | {distance.max():.3f} | {ratio:.2f} | {error:.1e} "
+            f"| {error / accrued[-1]:.3f} |"
+        )
+        print(lines[-1], flush=True)
+        style = {"color": COLOURS[index % 5], "marker": MARKERS[index % 5], "markevery": 5, "markersize": 4.5}
+        filled = "white" if index >= 5 else COLOURS[index % 5]
+        panel.loglog(accrued[1:], distance[1:], lw=1.2, markerfacecolor=filled, label=system.name, **style)
+    ends = np.array(panel.get_xlim())
+    panel.plot(ends, ends, color="0.4", lw=1, ls="--", label="distance = ∫ε")
+    panel.set(xlabel=r"accumulated certificate $\int \Vert\mathcal{L}R - \dot R\Vert\, dt$")
+    panel.set(ylabel=r"true distance $\Vert R - R_{\mathrm{exact}}\Vert$")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=8)
+    figure.savefig(RESULTS / "trust.png", dpi=150)
+    plt.close(figure)
+    return [*lines, "", "![True distance against accumulated certificate](trust.png)"]
+
+
+def growth_rate(superoperator: np.ndarray, n_sites: int) -> float:
+    """The largest eigenvalue of the symmetric part of √g 𝓛 /√g: d‖E‖/dt is at most this times ‖E‖, plus ε."""
+    size = 2**n_sites
+    units = np.array(list(hermitian_units(size))).T
+
+    def tensors(columns: np.ndarray) -> np.ndarray:
+        return np.array([tensor(c.reshape(size, size, order="F"), n_sites) for c in columns.T]).T
+
+    flow = tensors(superoperator @ units) @ np.linalg.inv(tensors(units))
+    return float(np.linalg.eigvalsh(0.5 * (flow + flow.T))[-1])
+
+
+def hermitian_units(size: int):
+    """A basis of Hermitian matrices, flattened column by column."""
+    for i in range(size):
+        for j in range(size):
+            unit = np.zeros((size, size), dtype=complex)
+            if i <= j:
+                unit[i, j] = unit[j, i] = 1
+            else:
+                unit[i, j], unit[j, i] = 1j, -1j
+            yield unit.reshape(-1, order="F")
+
+
+def tolerance_part() -> list[str]:
+    """What a tolerance is worth."""
+    lines = [
+        "## Tolerance",
+        "",
+        '`components="auto"`, at most 64 components. Estimated: `diagnostics["estimated_error"]`. Error: the worst of',
+        "any ⟨σ⟩ and bond average (xx, yy, zz, xy, yz) at any time. Tried: numbers of components, least and most.",
+        "Seconds with compilation.",
+        "",
+        "| system | tol | outcome | estimated | error | tried | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for system in TOLERANT:
+        observables = bond_means(system.model.lattice)
+        exact = hx.exact.mesolve(system.model, system.state, TIMES, observables=observables)
+        for tolerance in (1e-2, 3e-3):
+            began, method = time.perf_counter(), hx.TDVP(max_components=64)
+            run = evolve(system, components="auto", tol=tolerance, observables=observables, method=method)
+            outcome = "met" if run.status is hx.Status.COMPLETED else "refused"
+            tried = ", ".join("{}-{}".format(*pair) for pair in run.settings["tried"])
+            lines.append(
+                f"| {system.name} | {tolerance:g} | {outcome} | {np.max(run.diagnostics['estimated_error']):.1e} "
+                f"| {worst(run, exact):.1e} | {tried} | {time.perf_counter() - began:.0f} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def hard_part() -> list[str]:
+    """Strong coupling in two dimensions."""
+    lines = [
+        "## The hard regime",
+        "",
+        "3×3 torus, to T = 5/γ. Error: the worst of any ⟨σ⟩ and bond average at any time; at T: the same there. A pair",
+        "of numbers: components that breathe. Accumulated: the relative certificate. Seconds with compilation.",
+        "",
+        "| system | K | other settings | error | at T | accumulated | steps | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for system, choices in HARD_CASES:
+        observables = bond_means(HARD)
+        exact = hx.exact.mesolve(system.model, system.state, TIMES, observables=observables)
+        for choice in choices:
+            arguments = {k: v for k, v in choice.items() if k not in ("damping", "spread")}
+            settings = {k: v for k, v in choice.items() if k == "spread"}
+            if "damping" in choice:
+                settings["metric_solver"] = hx.Tikhonov(choice["damping"])
+            began = time.perf_counter()
+            run = evolve(system, observables=observables, method=hx.TDVP(**settings), **arguments)
+            last = max(
+                np.abs(run.bloch[-1] - exact.bloch[-1]).max(),
+                *(abs(run.expect[n][-1] - exact.expect[n][-1]) for n in exact.expect),
+            )
+            count = choice["components"]
+            count = "{} to {}".format(*count) if isinstance(count, tuple) else count
+            others = ", ".join(f"{k} {v}" for k, v in choice.items() if k != "components")
+            lines.append(
+                f"| {system.name} | {count} | {others} | {worst(run, exact):.1e} | {last:.1e} "
+                f"| {run.diagnostics['accumulated_error'][-1]:.2f} | {run.diagnostics['steps'][-1]:.0f} "
+                f"| {time.perf_counter() - began:.0f} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+PARTS: dict[str, Callable[[], list[str]]] = {
+    "certificate": certificate_part,
+    "tolerance": tolerance_part,
+    "hard": hard_part,
+}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(PARTS)
+    for name in chosen:
+        lines = [*PARTS[name](), "", machine_line(), ""]
+        (RESULTS / f"trust_{name}.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
