@@ -1,6 +1,7 @@
 """Components that follow the certificate, and runs to a tolerance, against exact integration."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from husimix.solve import problem as problem_module
 from husimix.solve.journey import Journey, Status
 from husimix.solve.setup import set_up
 from husimix.solve.stepping import evolve
+from husimix.solve.tolerance import difference
 
 QUIET = {"progress": False}
 RING = hx.Lattice.chain(4, periodic=True)
@@ -136,6 +138,20 @@ def test_a_tolerance_that_no_run_meets_is_refused_in_words():
     assert result.settings["tried"] == [[4, 8], [8, 8]]
     assert result.settings["components"] == "auto" and result.settings["tol"] == 1e-5
     assert 1e-5 < result.diagnostics["estimated_error"].max() < 0.2
+
+
+@pytest.mark.parametrize("differs", ["bloch", "pairs", "zz"])
+def test_runs_are_compared_in_sites_neighbours_and_observables(differs):
+    def recorder(n_times, **shifts):
+        rows = np.arange(n_times, dtype=float)
+        return SimpleNamespace(
+            times=list(rows),
+            bloch=[np.full((3, 3), 0.1 + shifts.get("bloch", 0.0) * t) for t in rows],
+            pairs=[np.full((2, 4, 4), 0.2 + shifts.get("pairs", 0.0) * t) for t in rows],
+            expect={"zz": [0.3 - shifts.get("zz", 0.0) * t for t in rows]},
+        )
+
+    np.testing.assert_allclose(difference(recorder(4), recorder(3, **{differs: 0.5})), [0.0, 0.5, 1.0], atol=1e-12)
 
 
 def test_an_interrupted_search_keeps_the_whole_run_before(monkeypatch):

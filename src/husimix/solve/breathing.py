@@ -61,7 +61,8 @@ def evolve_breathing(
     """Like `evolve`, with a number of components that follows the certificate.
 
     The distance ‖R - T‖/‖T‖ of each compression counts as accumulated error. One that is too large is not made; the
-    next is tried when the projection error has halved.
+    next is tried when the projection error has halved. Where the Gram matrix of the lesser number is kept as its
+    factors, since as a matrix it would be too large, there are none.
 
     Args:
         setup: of a problem with `breathing.least` components.
@@ -104,6 +105,8 @@ def _changed(setup: Setup, journey: Journey, breathing: Breathing) -> tuple[Jour
         coordinates, manifold, spread = np.asarray(point.coordinates), setup.motion.manifold, setup.method.spread
         grown = with_components(point.weights, coordinates, manifold, breathing.most, spread, seed, kept)
         return journey._replace(point=grown), later._replace(until=journey.t + breathing.stay)
+    if setup.motion.factored:
+        return journey, breathing._replace(exhale=0.0)
     fit = compressed(setup.motion, point, breathing.least)
     if fit.distance > _SLACK:
         return journey, later
