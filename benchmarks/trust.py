@@ -75,14 +75,12 @@ TOLERANT = (SMALL[0], SMALL[2], SMALL[3], SMALL[6], SMALL[7], OPEN)
 HARD = hx.Lattice.square(3, 3, periodic=True)
 HARD_CASES = (
     (System("Ising, V = g = 5", ising(HARD, V=5.0, g=5.0)), (
-        {"components": 16}, {"components": 32}, {"components": 64}, {"components": 128},
-        {"components": (16, 64)}, {"components": (32, 128)},
-        {"components": 32, "damping": 1e-6}, {"components": 64, "damping": 1e-6}, {"components": 64, "damping": 1e-10},
+        {"components": 16}, {"components": 32}, {"components": 64}, {"components": (16, 64)}, {"components": (32, 128)},
+        {"components": 128}, {"components": 32, "damping": 1e-6}, {"components": 64, "damping": 1e-6},
         {"components": 32, "spread": 1.0}, {"components": 32, "metric": 0.1},
-        {"components": 32, "symmetry": "translations"},
     )),
     (System("XYZ, J = (0.9, 1.2, 1)", xyz(HARD, Jx=0.9, Jy=1.2, Jz=1.0), "+x"), (
-        {"components": 16}, {"components": 32}, {"components": (16, 64)},
+        {"components": 16}, {"components": 32},
     )),
 )  # fmt: skip
 """The hard regime; the first settings of each are the defaults."""
