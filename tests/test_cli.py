@@ -184,6 +184,20 @@ def test_info_tells_how_to_repeat(finished):
     assert parse_run_file(FREE, "repeated").build().arguments == {"components": 2}
 
 
+def test_a_missed_tolerance_is_told_with_what_was_reached(tmp_path):
+    run_file, output = tmp_path / "auto.toml", tmp_path / "auto.nc"
+    chosen = 'components = "auto"\ntol = 1e-6\nmax_components = 8'
+    run_file.write_text(FREE.replace("components = 2", chosen).replace("V = 0.0", "V = 4.0"), encoding="utf-8")
+    outcome = husimix("run", run_file, "-o", output)
+    assert outcome.exit_code == 1
+    assert "max_components came before the tolerance" in outcome.stderr
+    result = hx.load(output)
+    assert result.completed and result.status is hx.Status.TOLERANCE_MISSED
+    lines = outcome.stdout.splitlines()
+    assert f"error       {result.diagnostics['estimated_error'].max():.2g}, estimated, at the worst time" in lines
+    assert any(line.startswith("components  8") for line in lines)
+
+
 def test_info_of_a_run_without_run_file(finished, tmp_path):
     result = hx.load(finished[0] / "free.nc")
     outcome = husimix("info", result.save(tmp_path / "library.nc"))

@@ -130,7 +130,9 @@ def test_a_tolerance_is_kept_or_refused(model, spins, tolerance):
 
 
 def test_a_tolerance_that_no_run_meets_is_refused_in_words():
-    with pytest.warns(hx.HusimixWarning, match="max_components came before the tolerance"):
+    with pytest.warns(
+        hx.HusimixWarning, match="tol = 1e-05 is not met: the last two runs differ by .* Raise max_components"
+    ):
         result = hx.mesolve(
             STRONG, DOWN, TIMES, components="auto", tol=1e-5, method=hx.TDVP(max_components=8), **QUIET
         )  # fmt: skip

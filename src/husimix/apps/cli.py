@@ -208,9 +208,11 @@ def _report_failures(outcome: runner.Outcome) -> bool:
     if not result.completed:
         reached = f"{result.times[-1]:g}" if len(result.times) else "the start"
         _complain(f"{result.status.value} {outcome.path} holds what was reached, up to t = {reached}.")
+    elif result.status is Status.TOLERANCE_MISSED:
+        _complain(result.status.value)
     if outcome.problem:
         _complain(f"{outcome.problem} {outcome.path} holds the variational result.")
-    return not result.completed or bool(outcome.problem)
+    return result.status is not Status.COMPLETED or bool(outcome.problem)
 
 
 def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
@@ -256,6 +258,11 @@ def _print_summary(data: xr.Dataset) -> None:
     typer.echo(f"sites       {model.n_sites}" + (f", {model.lattice!r}" if model.lattice else ""))
     typer.echo(f"seed        {json.loads(data.attrs['settings'])['seed']}")
     typer.echo(f"wall time   {float(data.attrs['wall_time']):.3g} s, compilation included")
+    if "diagnostic_components" in data and len(times):
+        counts = np.unique(data["diagnostic_components"].values)
+        typer.echo(f"components  {' to '.join(str(int(k)) for k in counts[[0, -1][: len(counts)]])}")
+    if "diagnostic_estimated_error" in data and len(times):
+        typer.echo(f"error       {float(data['diagnostic_estimated_error'].max()):.2g}, estimated, at the worst time")
     if len(times) == 0:
         typer.echo("no save time was reached")
         return

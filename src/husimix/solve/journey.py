@@ -17,8 +17,8 @@ class Status(enum.Enum):
 
     COMPLETED = "The run reached its last save time."
     TOLERANCE_MISSED = (
-        "The run reached its last save time, but max_components came before the tolerance. Trust the digits that "
-        'diagnostics["estimated_error"] leaves; raise max_components of the method, or loosen tol.'
+        "The run is whole, but max_components came before the tolerance: trust no more than its estimated error, the "
+        "diagnostic estimated_error, allows. Raise max_components of the method, or loosen tol."
     )
     STEP_COLLAPSE = (
         "The step size collapsed: the motion became too violent for the tolerance. Raise the damping of the metric "

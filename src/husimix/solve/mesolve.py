@@ -21,6 +21,7 @@ from husimix.solve.tolerance import run_to_tolerance
 
 __all__ = ["check_times", "mesolve"]
 
+_TOLERANCE = 1e-2
 _KINDS = 'be a number, a pair of numbers or "auto"'
 
 
@@ -51,7 +52,7 @@ def mesolve(
         tsave: (T,) increasing times, in the unit of 1/rate; the first is the initial time.
         components: K, the number of components; 8, or what `state` has if that is more. A pair lets K change: the
             greater number while the projection error is high, the lesser one when it has fallen. "auto" repeats the
-            run with ever more of them until `tol` is met.
+            run with pairs (4, 16), (8, 32), ... until `tol` is met, up to `TDVP(max_components=...)`.
         tol: with `components="auto"`, what two runs in a row, the later one with twice as many components and another
             seed, may differ by in any one-site, nearest-neighbour or other observable at any time; 1e-2 by default.
             This difference is `diagnostics["estimated_error"]` of the result.
@@ -81,7 +82,10 @@ def mesolve(
     problem = Problem(model, state, times, measured, save_states, progress, arguments)
     if components == "auto":
         settled: TDVP = check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
-        tolerance, first = check_number("tol", 1e-2 if tol is None else tol, above=0), check_integer("seed", seed, 0)
+        tolerance, first = (
+            check_number("tol", _TOLERANCE if tol is None else tol, above=0),
+            check_integer("seed", seed, 0),
+        )
         run = run_to_tolerance(problem, tolerance, settled.max_components, first)
     elif tol is not None:
         fix = 'A tolerance chooses the number of components: components="auto".'
@@ -89,7 +93,11 @@ def mesolve(
     else:
         run = problem.run(*_range_of(components), seed)
     status = run.result.status
-    if status is not Status.COMPLETED:
+    if status is Status.TOLERANCE_MISSED:
+        found = np.max(run.result.diagnostics["estimated_error"])
+        text = f"tol = {tol or _TOLERANCE:g} is not met: the last two runs differ by {found:.2g}. {status.value}"
+        warnings.warn(text, HusimixWarning, stacklevel=2)
+    elif status is not Status.COMPLETED:
         warnings.warn(f"The run stopped at t = {run.reached:.6g}. {status.value}", HusimixWarning, stacklevel=2)
     run.recorder.warn(stacklevel=3)
     return run.result
