@@ -23,9 +23,16 @@ def tensor(point, mixture):
     return np.asarray(dense.mixture_tensor(point.weights, point.coordinates, mixture.manifold, mixture.group))
 
 
-@pytest.mark.parametrize("manifold", [Bloch, Coherent])
-@pytest.mark.parametrize("metric", ["husimi", "hilbert-schmidt"])
-@pytest.mark.parametrize("symmetric", [True, False])
+# All with as many components, so that each kind is compiled once.
+@pytest.mark.parametrize(
+    ("manifold", "metric", "symmetric"),
+    [
+        (Bloch, "husimi", True),
+        (Bloch, "hilbert-schmidt", False),
+        (Coherent, "husimi", False),
+        (Coherent, "hilbert-schmidt", True),
+    ],
+)
 def test_the_distance_is_the_dense_one_and_the_trace_is_kept(manifold, metric, symmetric):
     group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
     mixture = random_mixture(3, manifold(BASIS), group, 5)
@@ -45,7 +52,7 @@ def test_the_distance_is_the_dense_one_and_the_trace_is_kept(manifold, metric, s
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_the_fit_is_stationary_under_moves_that_keep_the_trace(symmetric):
     group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
-    mixture = random_mixture(1, Bloch(BASIS), group, 4)
+    mixture = random_mixture(1, Bloch(BASIS), group, 5)
     target = Point(mixture.weights, mixture.coordinates)
     fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
     root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 4))
@@ -56,15 +63,17 @@ def test_the_fit_is_stationary_under_moves_that_keep_the_trace(symmetric):
     by_weight, by_site = slopes[:: len(slopes) // 2], slopes.reshape(2, -1)[:, 1:]
     assert fit.distance > 1e-3
     scale = np.linalg.norm(tangents, axis=1).max() * fit.absolute
-    assert np.ptp(by_weight) < 3e-3 * scale
-    assert np.abs(by_site).max() < 3e-3 * scale
+    # The fit ends where steps shorten the distance² by less than 1e-3 of itself, the square of these slopes.
+    assert np.ptp(by_weight) < 3e-2 * scale
+    assert np.abs(by_site).max() < 3e-2 * scale
 
 
 def test_what_fewer_components_can_hold_is_kept():
     mixture = random_mixture(5, Bloch(BASIS), SymmetryGroup.identity(4), 2)
-    doubled = np.tile(np.asarray(mixture.coordinates), (2, 1, 1))
-    weights = np.concatenate([0.3 * np.asarray(mixture.weights), 0.7 * np.asarray(mixture.weights)])
-    target = Point(jnp.asarray(weights), jnp.asarray(doubled))
+    # Five components, of which two differ.
+    repeated = np.asarray(mixture.coordinates)[[0, 1, 0, 1, 0]]
+    weights = np.asarray(mixture.weights)[[0, 1, 0, 1, 0]] * [0.3, 0.6, 0.5, 0.4, 0.2]
+    target = Point(jnp.asarray(weights), jnp.asarray(repeated))
     fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
     assert fit.distance < 1e-6
 
