@@ -267,7 +267,7 @@ def _of_words(products: _Products, kept: np.ndarray) -> _Products:
 def _distinct_rows(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The index of one row of each kind, kinds in ascending order, and the kind of each row."""
     spans = table.max(axis=0, initial=0) + 1
-    if np.prod(spans.astype(float)) < 2**62:
+    if np.log2(spans).sum() < 62:
         table = np.asarray(np.ravel_multi_index(tuple(table.T), tuple(spans))).reshape(-1, 1)
     _, index, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
     return index, np.ravel(inverse)
