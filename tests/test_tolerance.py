@@ -142,6 +142,36 @@ def test_a_tolerance_that_no_run_meets_is_refused_in_words():
     assert 1e-5 < result.diagnostics["estimated_error"].max() < 0.2
 
 
+def test_a_search_goes_no_further_than_memory_allows():
+    """The limit is known before the first run, so that none is lost to a later one."""
+    chain = hx.Lattice.chain(12)
+    model, state = hx.models.dissipative_ising(chain, V=5.0, g=5.0), hx.product_state(12)
+    method, gibibytes = hx.TDVP(gram="matrix", max_components=1 << 14), []
+    for count in (16, 32):
+        needs = hx.estimate(model, state, components=count, symmetry=None, method=method)
+        gibibytes.append(needs.memory)
+    limited = hx.TDVP(gram="matrix", max_components=1 << 14, memory_limit=float(np.mean(gibibytes)))
+    arguments = {"manifold": "bloch", "metric": "auto", "symmetry": None, "window": None, "method": limited}
+    problem = problem_module.Problem(model, state, np.array([0.0, 1.0]), {}, False, False, arguments)
+    assert problem.bounds(4, limited.max_components) == (4, 16)
+
+
+def test_an_interrupted_ladder_keeps_the_runs_before(monkeypatch):
+    inner, calls = problem_module.evolve_breathing, []
+
+    def interrupted(setup, times, *rest):
+        calls.append(1)
+        if len(calls) == 4:
+            return Status.INTERRUPTED, Journey.begin(0.0, setup.start)
+        return inner(setup, times, *rest)
+
+    monkeypatch.setattr(problem_module, "evolve_breathing", interrupted)
+    with pytest.warns(hx.HusimixWarning, match="was interrupted"):
+        found = hx.convergence(STRONG, DOWN, TIMES, components=(2, 4, 8), seeds=(0, 1), **QUIET)
+    assert len(calls) == 4 and [len(rung) for rung in found.runs] == [2, 1]
+    assert found.components == (2, 4) and np.isfinite(found.bloch_error).all()
+
+
 @pytest.mark.parametrize("differs", ["bloch", "pairs", "zz"])
 def test_runs_are_compared_in_sites_neighbours_and_observables(differs):
     def recorder(n_times, **shifts):
@@ -184,6 +214,10 @@ def test_an_interrupted_search_keeps_the_whole_run_before(monkeypatch):
         ({"components": "auto", "tol": 0.0}, "`tol` must be"),
         ({"components": "auto", "tol": "fine"}, "`tol` must be"),
         ({"components": (4, 1 << 20)}, "must fit into memory_limit"),
+        (
+            {"components": "auto", "method": hx.TDVP(max_components=7)},
+            "`max_components` must allow 8 components, twice the least number, but got 7.",
+        ),
     ],
 )
 def test_bad_choices_of_components_are_one_line(arguments, message):

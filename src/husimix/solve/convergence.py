@@ -1,5 +1,6 @@
 """How much the digits of a result are worth: a ladder of runs that differ in components and seed."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import scipy.ndimage
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
+from husimix.solve.journey import Status
 from husimix.solve.mesolve import mesolve
 from husimix.solve.result import Result
 
@@ -29,7 +31,7 @@ class Convergence:
     Attributes:
         components: (R,) the numbers of components, ascending.
         seeds: (S,) the seeds.
-        runs: R lists of S results.
+        runs: R lists of S results; the last has fewer after an interruption.
         bloch_error: (T, N, 3) estimated errors of `best.bloch`.
         expect_error: the same for each observable, (T,).
     """
@@ -52,7 +54,7 @@ class Convergence:
         return data.assign({f"error_{name}": (data[name].dims, values) for name, values in errors.items()})
 
     def __repr__(self) -> str:
-        largest = max(float(np.nanmax(e)) for e in (self.bloch_error, *self.expect_error.values()))
+        largest = max(float(np.max(e, initial=0.0)) for e in (self.bloch_error, *self.expect_error.values()))
         return f"Convergence: K = {', '.join(map(str, self.components))}, largest estimated error {largest:.1e}"
 
 
@@ -80,7 +82,8 @@ def convergence(
         **arguments: of `mesolve`, such as `observables`.
 
     Returns:
-        A `Convergence`. Times that a run did not reach have errors nan.
+        A `Convergence`. Times that a run did not reach have errors nan. After an interruption it holds the runs before;
+        without two numbers of components among them, all errors are nan.
 
     Raises:
         ValueError: for arguments that do not fit.
@@ -93,17 +96,30 @@ def convergence(
         raise argument_error("seeds", "hold at least one seed", seeds, "Try (0, 1).")
     if unknown := {"components", "seed", "tol"} & arguments.keys():
         raise argument_error(unknown.pop(), "be left to the ladder", "a value", "Pass components=(4, 8), seeds=(0, 1).")
-    runs = [[mesolve(model, state, tsave, components=k, seed=s, **arguments) for s in chosen] for k in counts]
-    best, *others = runs[-1] + runs[-2]
+    runs: list[list[Result]] = []
+    for count, seed in itertools.product(counts, chosen):
+        run = mesolve(model, state, tsave, components=count, seed=seed, **arguments)
+        is_interrupted = run.status is Status.INTERRUPTED
+        if runs and is_interrupted:
+            break
+        if seed == chosen[0]:
+            runs.append([])
+        runs[-1].append(run)
+        if is_interrupted:
+            break
+    best, *others = runs[-1] + (runs[-2] if len(runs) > 1 else [])
     errors = {name: _error(values, [r.expect[name] for r in others]) for name, values in best.expect.items()}
-    return Convergence(counts, chosen, runs, _error(best.bloch, [r.bloch for r in others]), errors)
+    bloch_error = _error(best.bloch, [r.bloch for r in others])
+    return Convergence(counts[: len(runs)], chosen, runs, bloch_error, errors)
 
 
 def _error(best: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
     """The largest difference from others, at each time or nearby; nan where one of them ends."""
-    count = min(len(values) for values in (best, *others))
+    error = np.full(best.shape, np.nan)
+    count = min(len(values) for values in (best, *others)) if others else 0
+    if count == 0:
+        return error
     gaps = np.max([np.abs(values[:count] - best[:count]) for values in others], axis=0)
     width = 2 * round(_NEARBY * len(best) / 2) + 1
-    error = np.full(best.shape, np.nan)
-    error[:count] = scipy.ndimage.maximum_filter1d(gaps, width, axis=0, mode="nearest") if count else gaps
+    error[:count] = scipy.ndimage.maximum_filter1d(gaps, width, axis=0, mode="nearest")
     return error

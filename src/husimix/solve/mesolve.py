@@ -82,11 +82,9 @@ def mesolve(
     problem = Problem(model, state, times, measured, save_states, progress, arguments)
     if components == "auto":
         settled: TDVP = check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
-        tolerance, first = (
-            check_number("tol", _TOLERANCE if tol is None else tol, above=0),
-            check_integer("seed", seed, 0),
-        )
-        run = run_to_tolerance(problem, tolerance, settled.max_components, first)
+        check_integer("seed", seed, 0)
+        tolerance = check_number("tol", _TOLERANCE if tol is None else tol, above=0)
+        run = run_to_tolerance(problem, tolerance, settled.max_components, seed)
     elif tol is not None:
         fix = 'A tolerance chooses the number of components: components="auto".'
         raise argument_error("tol", 'be None unless components is "auto"', tol, fix)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from husimix._errors import argument_error
 from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import Measurement
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
@@ -92,6 +93,26 @@ class Problem:
             states=recorder.states,
         )
         return Run(result, recorder, journey.t)
+
+    def bounds(self, first: int, most: int) -> tuple[int, int]:
+        """From which number of components runs may be doubled, and up to which.
+
+        Args:
+            first: the least number, raised to that of the state in the arrangement of the run.
+            most: the greatest, halved until it fits into the memory limit.
+
+        Raises:
+            ValueError: if not even twice the least number is allowed, so that no two runs could be compared.
+        """
+        setup = set_up(self.model, self.state, components=None, seed=0, **self.arguments)
+        # Components that the run adds have no weight.
+        least = max(first, self.state.n_components, int(np.count_nonzero(setup.start.weights)))
+        while most >= 2 * least and not setup.fits(most):
+            most //= 2
+        if most < 2 * least:
+            fix = "Raise max_components or memory_limit of the method, or choose a number of components."
+            raise argument_error("max_components", f"allow {2 * least} components, twice the least number", most, fix)
+        return least, most
 
     def _breathing(self, setup: Setup, most: int | None) -> Breathing:
         count = len(setup.start.weights)

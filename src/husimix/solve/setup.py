@@ -57,6 +57,11 @@ class Setup(NamedTuple):
         method = self.method
         return StepControl(method.solver, method.rtol, method.rtol if method.atol is None else method.atol)
 
+    def fits(self, n_components: int) -> bool:
+        """Whether so many components fit into the memory limit."""
+        needs = estimated(self.arrangement, n_components, self.motion.manifold, self.method)
+        return needs.memory <= needs.memory_limit
+
     def motion_of(self, n_components: int) -> Motion:
         """The equations for another number of components.
 

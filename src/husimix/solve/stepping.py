@@ -41,7 +41,6 @@ class StepControl(NamedTuple):
 
 
 Record = Callable[[float, Point, StepRecord], bool | None]
-Look = Callable[[Glance], bool | None]
 
 
 class _Moving(NamedTuple):
@@ -99,7 +98,7 @@ def evolve(
     control: StepControl,
     max_steps: int,
     record: Record,
-    look: Look,
+    look: Callable[[Glance], bool | None],
 ) -> tuple[Status, Journey]:
     """Integrate the motion and record the point at each save time ahead.
 

@@ -25,17 +25,20 @@ def run_to_tolerance(problem: Problem, tolerance: float, most: int, seed: int) -
     Args:
         problem: what to run.
         tolerance: of expectation values.
-        most: components that no run may exceed.
+        most: components that no run may exceed; fewer if they do not fit into the memory limit.
         seed: of the first run.
 
     Returns:
         The last run. Its status is TOLERANCE_MISSED if the tolerance was not met, its diagnostics hold the difference
         from the run before as "estimated_error"; an interrupted run gives way to the whole one before it.
+
+    Raises:
+        ValueError: for arguments that do not fit, before anything is computed.
     """
     began, before, tried = time.perf_counter(), None, []
-    least = max(_FIRST, problem.state.n_components)
+    least, most = problem.bounds(_FIRST, most)
     while True:
-        run = problem.run(least, max(least, min(_BREATH * least, most)), seed + len(tried))
+        run = problem.run(least, min(_BREATH * least, most), seed + len(tried))
         if run.result.status is Status.INTERRUPTED and before is not None:
             run = before._replace(result=dataclasses.replace(before.result, status=Status.INTERRUPTED))
             break
