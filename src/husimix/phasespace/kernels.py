@@ -57,6 +57,11 @@ class Frame(eqx.Module):
         _, n_free, _, p = self.tangents.shape
         return 1 + n_free * p
 
+    @property
+    def trace_slope(self) -> Float[Array, " parameter"]:
+        """e, the derivative of the trace Σ c_k: 1 along weights, 0 along sites."""
+        return jnp.zeros((len(self.weights), self.n_parameters)).at[:, 0].set(1.0).reshape(-1)
+
 
 class Scene(NamedTuple):
     """What all pairs of one kernel have in common."""

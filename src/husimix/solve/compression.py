@@ -17,7 +17,6 @@ from jaxtyping import Array, Float, Int
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts, Generator
 from husimix.phasespace.gram import gram_matrix
-from husimix.solve.newton import moved
 from husimix.solve.tdvp import Motion, Point
 
 __all__ = ["Compression", "compressed"]
@@ -113,12 +112,12 @@ def _fit(motion: Motion, target: Point, start: Point) -> _Fit:
     def step(fit: _Fit) -> _Fit:
         bra, slope, _ = slopes(fit.point)
         gram = gram_matrix(bra, bra, motion.g, motion.contacts, scale, motion.memory_limit)
-        trace = jnp.zeros((len(fit.point.weights), bra.n_parameters)).at[:, 0].set(1.0).reshape(-1)
+        trace = bra.trace_slope
         damped = gram + fit.damping * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
         factor = jax.scipy.linalg.cho_factor(damped, lower=True)
         columns = jax.scipy.linalg.cho_solve(factor, jnp.stack([slope, trace], axis=1))
         multiplier = jnp.dot(trace, columns[:, 0]) / jnp.dot(trace, columns[:, 1])
-        tried = moved(motion, fit.point, columns[:, 0] - multiplier * columns[:, 1])
+        tried = motion.moved(fit.point, columns[:, 0] - multiplier * columns[:, 1])
         distance = slopes(tried)[2]
         better = distance < fit.distance
         gains = distance < (1 - _STAGNATION) * fit.distance

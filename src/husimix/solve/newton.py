@@ -16,7 +16,7 @@ from husimix.phasespace.factored import FactoredGram
 from husimix.solve.metric_solvers import Tikhonov
 from husimix.solve.tdvp import Motion, Point
 
-__all__ = ["Pace", "Stationary", "moved", "newton", "pace"]
+__all__ = ["Pace", "Stationary", "newton", "pace"]
 
 # Relative to S's mean eigenvalue, where the metric solver has no damping of its own.
 _DAMPING = 1e-6
@@ -97,7 +97,7 @@ def _implicit_step(motion: Motion, point: Point, length: Float[Array, ""], unit:
     scale = motion.log_scale(frame.vectors)
 
     def force_after(change: Float[Array, " parameter"]) -> Float[Array, " parameter"]:
-        there = motion.frame(moved(motion, point, change))
+        there = motion.frame(motion.moved(point, change))
         tables = motion.g, motion.contacts, motion.generator, scale, motion.memory_limit
         return kernels.force(there, there, *tables)
 
@@ -106,20 +106,10 @@ def _implicit_step(motion: Motion, point: Point, length: Float[Array, ""], unit:
     jacobian = jax.lax.map(
         lambda direction: (force_after(_DIFFERENCE * direction) - slope) / _DIFFERENCE, jnp.eye(n_parameters)
     ).T
-    is_weight = (jnp.arange(n_parameters) % frame.n_parameters == 0).astype(float)
     # Damped as the motion is: a short step is then one along the motion, also where S is nearly singular. Directions
     # that change nothing have neither S nor a Jacobian: a long step must not go further along them than a short one.
     damping = (motion.solver.damping if isinstance(motion.solver, Tikhonov) else _DAMPING) * (1 + length / unit)
     implicit = gram + damping * jnp.trace(gram) / n_parameters * jnp.eye(n_parameters) - length * jacobian
-    bordered = jnp.block([[implicit, is_weight[:, None]], [is_weight[None], jnp.zeros((1, 1))]])
+    bordered = jnp.block([[implicit, frame.trace_slope[:, None]], [frame.trace_slope[None], jnp.zeros((1, 1))]])
     change = jnp.linalg.solve(bordered, jnp.append(length * slope, 0.0))[:-1]
-    return moved(motion, point, change)
-
-
-def moved(motion: Motion, point: Point, change: Float[Array, " parameter"]) -> Point:
-    """A point moved by a change of all parameters, in the order and units of `Motion.frame`."""
-    changes = change.reshape(len(point.weights), -1)
-    parameters = changes[:, 1:].reshape(len(point.weights), -1, motion.manifold.n_parameters)
-    parameters = parameters / jnp.sqrt(motion.contacts.sizes)[None, :, None]
-    coordinates = point.coordinates + motion.manifold.displacement(point.coordinates, parameters)
-    return Point(point.weights + changes[:, 0], motion.manifold.restored(coordinates))
+    return motion.moved(point, change)

@@ -87,7 +87,7 @@ class Motion(eqx.Module):
         frame = self.frame(point)
         gram, force = self.gram_and_force(frame)
         n_components = len(point.weights)
-        trace = jnp.zeros((n_components, frame.n_parameters)).at[:, 0].set(1.0).reshape(-1)
+        trace = frame.trace_slope
         columns, metric = self.solver.solve(gram, jnp.stack([force, trace], axis=1))
         multiplier = jnp.dot(trace, columns[:, 0]) / jnp.dot(trace, columns[:, 1])
         motion = columns[:, 0] - multiplier * columns[:, 1]
@@ -103,6 +103,14 @@ class Motion(eqx.Module):
         parameters = rates[:, 1:].reshape(n_components, -1, self.manifold.n_parameters)
         parameters = parameters / jnp.sqrt(self.contacts.sizes)[None, :, None]
         return Point(weights, self.manifold.displacement(point.coordinates, parameters)), report
+
+    def moved(self, point: Point, change: Float[Array, " parameter"]) -> Point:
+        """A point moved by a finite change of all parameters, in the order and units of `frame`."""
+        changes = change.reshape(len(point.weights), -1)
+        parameters = changes[:, 1:].reshape(len(point.weights), -1, self.manifold.n_parameters)
+        parameters = parameters / jnp.sqrt(self.contacts.sizes)[None, :, None]
+        coordinates = point.coordinates + self.manifold.displacement(point.coordinates, parameters)
+        return Point(point.weights + changes[:, 0], self.manifold.restored(coordinates))
 
     def log_scale(self, vectors: Float[Array, "component site operator"]) -> Float[Array, ""]:
         """The logarithm of the unit in which overlaps are computed: max_k log⟨v_k, v_k⟩."""
