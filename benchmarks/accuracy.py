@@ -24,7 +24,7 @@ CASES = (
     (
         "Ising, V=2, g=1, 3×3 torus",
         hx.models.dissipative_ising(TORUS, V=2.0, g=1.0),
-        ({"components": 4}, {"components": 8}, {"components": 16}, *SYMMETRIES),
+        ({"components": 4}, {"components": 8}, *SYMMETRIES),
     ),
     (
         "XYZ, J=(0.9, 1.2, 1), ring of 6",
@@ -37,7 +37,6 @@ CASES = (
         (
             {"components": 8},
             {"components": 16},
-            {"components": 32},
             *SYMMETRIES,
             {"components": 16, "manifold": "coherent"},
             {"components": 16, "metric": "hilbert-schmidt"},
@@ -47,7 +46,7 @@ CASES = (
     (
         "Ising, V=5, g=5, open chain of 4",
         hx.models.dissipative_ising(CHAIN, V=5.0, g=5.0),
-        ({"components": 8}, {"components": 16}, {"components": 32}),
+        ({"components": 8}, {"components": 16}),
     ),
 )
 """Name, model and settings. XYZ starts with all spins along +x, as its down state does not move by itself."""

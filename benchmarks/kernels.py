@@ -38,11 +38,9 @@ CASES = [
 """Length, symmetry, window, K."""
 
 FORMS = [
-    (4, None, 4),
     (6, None, 4),
     (8, None, 4),
     (12, None, 4),
-    (6, None, 8),
     (8, None, 8),
     (4, None, 16),
     (8, "auto", 4),

@@ -30,11 +30,11 @@ from husimix.physics.lindbladian import sparse_operator
 V, G = 2.0, 1.0
 TIMES = np.linspace(0, 5, 51)
 LONG_TIMES = np.linspace(0, 20, 51)
-COMPONENTS = (4, 8, 16)
+COMPONENTS = (4, 8)
 QUTIP_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
-DYNAMIQS_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6), (1e-6, 1e-8))
+DYNAMIQS_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
 LONG_TOLERANCE = (1e-4, 1e-6)
-TIGHT = (1e-8, 1e-10)
+TIGHT = (1e-7, 1e-9)
 NETWORKS = ((1, 1),)
 NETWORK_SAMPLES = 2000
 NETWORK_BLOCK = 25
@@ -295,10 +295,10 @@ def beyond_rows(name: str, case: Case) -> Iterator[Row]:
     problem, gibibytes = f"{name}, to T = 5/γ", 16 * 4.0**case.lattice.n_sites / 2**30
     for solver in ("QuTiP", "dynamiqs"):
         yield Row(problem, solver, "", remark=f"out of reach: ρ takes {gibibytes:.0f} GiB")
-    for components in COMPONENTS[1:2]:
-        first, _ = clock(lambda k=components: run_husimix(case, TIMES, k))
-        seconds, _ = clock(lambda k=components: run_husimix(case, TIMES, k))
-        yield Row(problem, "husimix", f"K = {components}", None, seconds, first, "no reference")
+    components = COMPONENTS[-1]
+    first, _ = clock(lambda: run_husimix(case, TIMES, components))
+    seconds, _ = clock(lambda: run_husimix(case, TIMES, components))
+    yield Row(problem, "husimix", f"K = {components}", None, seconds, first, "no reference")
 
 
 def missing(problem: str, solver: str) -> Row:
