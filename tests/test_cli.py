@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 import husimix as hx
 from husimix import apps
-from husimix.apps import cli, exact, runner
+from husimix.apps import cli, exact, runner, tasks
 from husimix.apps.config import parse_run_file
-from husimix.solve import dataset
+from husimix.solve import files
 from husimix.solve.progress import ProgressMeter
 from husimix.solve.recording import Recorder
 
@@ -94,7 +94,7 @@ def no_computing(monkeypatch):
     def compute(*arguments, **settings):
         raise AssertionError("the computation began")
 
-    monkeypatch.setattr(runner, "mesolve", compute)
+    monkeypatch.setattr(tasks, "mesolve", compute)
 
 
 def test_help_and_version():
@@ -181,7 +181,7 @@ def test_info_tells_how_to_repeat(finished):
     assert any(line.startswith("versions    husimix ") and "diffrax" in line for line in lines)
     assert any(line.startswith("wall time   ") for line in lines)
     assert outcome.stdout.endswith(FREE)
-    assert parse_run_file(FREE, "repeated").build().arguments == {"components": 2}
+    assert parse_run_file(FREE, "repeated").build().task.arguments == {"components": 2}
 
 
 def test_a_missed_tolerance_is_told_with_what_was_reached(tmp_path):
@@ -263,7 +263,7 @@ def test_files_that_are_no_result(finished, tmp_path, command):
     cut_off.write_bytes(whole[: len(whole) // 2])
     text.write_text(FREE, encoding="utf-8")
     xr.Dataset({"bloch": ("time", [1.0])}).to_netcdf(other, engine="h5netcdf")
-    dataset.write(xr.load_dataset(finished[0] / "free.nc").drop_vars("bloch"), gutted)
+    files.write({"/": xr.load_dataset(finished[0] / "free.nc").drop_vars("bloch")}, gutted)
     assert "cut.nc. The file is cut off or is no NetCDF file" in refused(command, cut_off)
     assert "text.nc. The file is cut off or is no NetCDF file" in refused(command, text)
     assert "must name a result of husimix, but got" in refused(command, other)
@@ -378,7 +378,7 @@ def test_interrupted_run_keeps_what_it_has(run_file, monkeypatch):
     kept = hx.load(output)
     assert kept.status is hx.Status.INTERRUPTED
     assert 1 < len(kept.times) < 9
-    assert f"{output} holds what was reached, up to t = {kept.times[-1]:g}." in outcome.stderr
+    assert f"It came to t = {kept.times[-1]:g}. {output} holds what was found." in outcome.stderr
     assert "The exact twin was left out, because the run ended early." in outcome.stderr
     assert "status      interrupted" in husimix("info", output).stdout
     assert husimix("plot", output).exit_code == 0
@@ -392,7 +392,7 @@ def test_run_interrupted_before_its_first_save(run_file, monkeypatch):
     output = run_file.with_suffix(".nc")
     outcome = husimix("run", run_file, "-o", output, "--quiet", "--plot", run_file.with_suffix(".png"))
     assert outcome.exit_code == 1
-    assert "up to t = the start." in outcome.stderr
+    assert "No save time was reached." in outcome.stderr
     assert "no save time was reached" in husimix("info", output).stdout
     assert "must hold at least one save time" in refused("plot", output)
     assert "must lie within the save times (none)" in refused("plot", output, "--map", "--time", "0")
@@ -402,7 +402,7 @@ def test_interruption_while_nothing_is_there_yet(run_file, monkeypatch):
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "mesolve", interrupt)
+    monkeypatch.setattr(tasks, "mesolve", interrupt)
     outcome = husimix("run", run_file, "-o", run_file.with_suffix(".nc"))
     assert outcome.exit_code == 1
     assert outcome.stderr == "Error: Interrupted before there was anything to save.\n"
@@ -415,7 +415,8 @@ def test_run_that_gives_up_prints_the_remedy(run_file):
     outcome = husimix("run", run_file, "-o", output, "--quiet")
     assert outcome.exit_code == 1
     (line,) = outcome.stderr.splitlines()
-    assert line.startswith(f"Error: {hx.Status.MAX_STEPS.value} {output} holds what was reached")
+    assert line.startswith(f"Error: {hx.Status.MAX_STEPS.value} It came to t = ")
+    assert line.endswith(f"{output} holds what was found.")
     assert hx.load(output).status is hx.Status.MAX_STEPS
 
 
@@ -423,13 +424,13 @@ def test_disk_that_fills_up_gets_one_line(run_file, monkeypatch):
     def fail(data, path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(dataset, "write", fail)
+    monkeypatch.setattr(files, "write", fail)
     assert "No space left on device" in refused("run", run_file, "-o", run_file.with_suffix(".nc"), "--quiet")
 
 
 def test_demo_shows_its_run_file():
     text = husimix("demo", "--show").stdout
-    assert parse_run_file(text, "demo").build().model.n_sites == 9
+    assert parse_run_file(text, "demo").build().task.model.n_sites == 9
 
 
 def test_demo_saves_draws_and_compares(tmp_path, monkeypatch):
@@ -441,3 +442,46 @@ def test_demo_saves_draws_and_compares(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "b" / "run.png").read_bytes().startswith(b"\x89PNG")
     for row in ("⟨σ⟩, all sites and times", "first run (compiles)", "second run", "exact, QuTiP"):
         assert row in outcome.stdout
+
+
+STEADY = FREE.replace("[time]\nend = 2.0\nsaves = 9\n", "[steadystate]\ntolerance = 1e-3\n")
+SCAN = FREE.replace("[time]\nend = 2.0\nsaves = 9\n", '[scan]\nparameter = "g"\nvalues = [0.5, 1.0]\nbackward = true\n')
+
+
+def test_steady_states_from_run_files(run_file, tmp_path):
+    run_file.write_text(STEADY, encoding="utf-8")
+    output, picture = tmp_path / "steady.nc", tmp_path / "steady.png"
+    outcome = husimix("run", run_file, "-o", output, "--compare-exact", "--plot", picture)
+    assert outcome.exit_code == 0, outcome.stderr
+    found = hx.load(output)
+    assert isinstance(found, hx.SteadyState) and found.converged
+    assert f"zz {found.expect['zz']:.6g}\n" in outcome.stdout
+    assert picture.exists()
+    # One spin driven at g = 1 and decaying at 1: ⟨σz⟩ = -1 / (1 + 2 g²) in units of the rate.
+    np.testing.assert_allclose(found.bloch[:, 2], -1 / 3, atol=1e-3)
+    assert runner.errors(xr.load_dataset(output))["bloch"].worst < 3e-3
+    assert "drift" in husimix("info", output).stdout
+    assert husimix("plot", output).exit_code == 0
+    assert "where there are no save times" in refused("plot", output, "--map", "--time", "1")
+
+
+def test_scans_from_run_files(run_file, tmp_path):
+    run_file.write_text(SCAN, encoding="utf-8")
+    output, picture = tmp_path / "scan.nc", tmp_path / "scan.svg"
+    outcome = husimix("run", run_file, "-o", output, "--compare-exact", "--plot", picture)
+    assert outcome.exit_code == 0, outcome.stderr
+    found = hx.load(output)
+    assert isinstance(found, hx.Scan) and found.name == "g"
+    np.testing.assert_allclose(found.bloch[:, 0, 2], [-1 / (1 + 2 * g**2) for g in (0.5, 1.0)], atol=1e-3)
+    assert runner.errors(xr.load_dataset(output))["bloch"].worst < 1e-3
+    assert "completed" in husimix("info", output).stdout
+    assert picture.read_text("utf-8").rstrip().endswith("</svg>")
+    assert "Draw it with plot_scan." in refused("plot", output, "--map")
+
+
+def test_a_steady_state_that_was_not_found_is_told(run_file, tmp_path):
+    text = STEADY.replace("tolerance = 1e-3", "tolerance = 1e-14\nmax_time = 0.5").replace("V = 0.0", "V = 2.0")
+    run_file.write_text(text, encoding="utf-8")
+    outcome = husimix("run", run_file, "-o", tmp_path / "steady.nc", "--quiet")
+    assert outcome.exit_code == 1
+    assert outcome.stderr.startswith("Error: No start became stationary")

@@ -11,6 +11,7 @@ import pytest
 import husimix as hx
 from husimix.apps import runner
 from husimix.apps.config import RunFileError, parse_run_file, read_run_file
+from husimix.apps.tasks import ParameterScan, Stationary
 
 FILE = """\
 [lattice]
@@ -45,24 +46,29 @@ def changed(old, new):
 
 
 def build(old="[lattice]", new="[lattice]"):
+    return setup_of(old, new).task
+
+
+def setup_of(old="[lattice]", new="[lattice]"):
     return parse_run_file(changed(old, new), "ising.toml").build()
 
 
 def test_file_becomes_library_objects():
-    setup = build()
+    setup = setup_of()
+    task = setup.task
     expected = hx.models.dissipative_ising(hx.Lattice.square(3, periodic=True), V=2.5, gamma=1.5)
-    assert setup.model.to_dict() == expected.to_dict()
-    assert np.array_equal(setup.state.bloch(), np.tile([0, 0, -1], (9, 1)))
-    assert np.array_equal(setup.times, np.linspace(0, 5, 51))
-    assert setup.arguments == {"components": 8}
+    assert task.model.to_dict() == expected.to_dict()
+    assert np.array_equal(task.state.bloch(), np.tile([0, 0, -1], (9, 1)))
+    assert np.array_equal(task.times, np.linspace(0, 5, 51))
+    assert task.arguments == {"components": 8}
     assert (setup.name, setup.text) == ("ising.toml", FILE)
 
 
 def test_optional_sections_may_be_left_out():
     text = FILE[: FILE.index("[state]")] + "[time]\nend = 1\nsaves = 2\n"
-    setup = parse_run_file(text, "ising.toml").build()
-    assert np.array_equal(setup.state.bloch(), hx.product_state(9).bloch())
-    assert (setup.arguments, setup.observables) == ({}, {})
+    task = parse_run_file(text, "ising.toml").build().task
+    assert np.array_equal(task.state.bloch(), hx.product_state(9).bloch())
+    assert (task.arguments, task.observables) == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -109,6 +115,21 @@ def test_listed_times():
     assert build("end = 5.0\nsaves = 51", "times = [1, 1.5, 4.0]").times.tolist() == [1, 1.5, 4]
 
 
+def test_steady_states():
+    task = build("[time]\nend = 5.0\nsaves = 51", "[steadystate]\nstarts = 3")
+    assert isinstance(task, Stationary)
+    assert task.search == {"starts": 3}
+
+
+@pytest.mark.parametrize("line", ["values = [1.0, 2.0, 3.0]", "start = 1.0\nend = 3.0\npoints = 3"])
+def test_scans(line):
+    task = build("[time]\nend = 5.0\nsaves = 51", f'[scan]\nparameter = "g"\ntolerance = 1e-3\n{line}')
+    assert isinstance(task, ParameterScan)
+    assert (task.name, task.values.tolist(), task.backward) == ("g", [1.0, 2.0, 3.0], False)
+    assert task.search == {"tolerance": 1e-3}
+    assert task.model_of(2.0).label == "dissipative_ising(V=2.5, g=2, gamma=1.5)"
+
+
 def test_method_keys_reach_mesolve_and_nothing_else_does():
     lines = """manifold = "coherent"
 metric = [0.2]
@@ -152,8 +173,8 @@ def test_solver_by_name(solver):
     ],
 )
 def test_components_may_change(lines, arguments, most):
-    setup = build("components = 8", lines)
-    assert setup.arguments == arguments
+    setup = setup_of("components = 8", lines)
+    assert setup.task.arguments == arguments
     assert runner.estimated(setup).n_components == most
 
 
@@ -174,10 +195,10 @@ def test_damping_keeps_the_other_defaults():
     ],
 )
 def test_observables(entry, expected):
-    setup = build('{ pauli = "zz", mean_over = "bonds" }', entry)
-    products = expected(setup.model.lattice)
+    task = build('{ pauli = "zz", mean_over = "bonds" }', entry)
+    products = expected(task.model.lattice)
     mean = hx.operator_sum([hx.pauli(letters, *sites) for letters, sites in products]) / len(products)
-    assert setup.observables["zz"].terms == pytest.approx(mean.terms)
+    assert task.observables["zz"].terms == pytest.approx(mean.terms)
 
 
 MISTAKES = {
@@ -243,6 +264,13 @@ MISTAKES = {
     "empty shell": ('"bonds"', '"bonds", shell = 9', "`observables.zz.shell` must have bonds on this lattice"),
     "unknown letter": ('"zz"', '"zq"', "only the letters x y z + -, but got 'q' in 'zq'."),
     "sites and letters": ('mean_over = "bonds"', "sites = [0]", "`sites` must name 2 sites for 'zz'"),
+    "two tasks": ("[time]", "[steadystate]\n[time]", "the only one of [time], [steadystate] and [scan], but got [time] and"),
+    "steady state that saves": ("[time]\nend = 5.0\nsaves = 51\n\n[method]", "[steadystate]\n[method]\nsave_states = true", "`method.save_states` must be left out for steady states"),
+    "unknown key of a steady state": ("[time]\nend = 5.0\nsaves = 51", "[steadystate]\ntolerence = 1", "[steadystate] has no key `tolerence`. Did you mean `tolerance`?"),
+    "scan of nothing": ("[time]\nend = 5.0\nsaves = 51", "[scan]\nvalues = [1]", "[scan] needs the key `parameter`."),
+    "scan of no parameter": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "q"\nvalues = [1]', "`scan.parameter` must be one of V, g, gamma, but got 'q'."),
+    "scan without values": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "g"\nvalues = []', "`scan.values` must hold at least one number"),
+    "half a scan": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "g"\nstart = 1', "either `start`, `end` and `points` or `values`, but got start."),
     "name with a slash": ("zz =", '"z/z" =', '`observables` must have names of letters, digits and _, but got "z/z".'),
 }  # fmt: skip
 
@@ -270,7 +298,7 @@ def test_mistake_gets_one_line_with_the_file_the_value_and_the_fix(mistake):
 )
 def test_what_mesolve_refuses_carries_the_name_of_the_file(key, fragment):
     with pytest.raises(RunFileError) as caught:
-        runner.solve(build("components = 8", key), progress=False)
+        runner.solve(setup_of("components = 8", key), progress=False)
     assert str(caught.value).startswith("Run file ising.toml: Argument")
     assert fragment in str(caught.value)
 
@@ -310,13 +338,13 @@ def test_unreadable_files_get_one_line(tmp_path):
 def test_windows_files_are_read(tmp_path):
     path = tmp_path / "windows.toml"
     path.write_bytes(b"\xef\xbb\xbf" + FILE.replace("\n", "\r\n").encode())
-    assert read_run_file(path).build().arguments == {"components": 8}
+    assert read_run_file(path).build().task.arguments == {"components": 8}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_valid(path):
-    setup = read_run_file(path).build()
-    assert setup.observables
+    task = read_run_file(path).build().task
+    assert task.observables
 
 
 def test_there_are_examples():
@@ -324,10 +352,10 @@ def test_there_are_examples():
 
 
 def test_demo_file_is_what_it_says():
-    setup = parse_run_file(files("husimix.apps").joinpath("demo.toml").read_text("utf-8"), "demo.toml").build()
-    assert setup.model.label == "dissipative_ising(V=2, g=1, gamma=1)"
-    assert setup.model.lattice is not None
-    assert (setup.model.lattice.shape, setup.model.lattice.periodic) == ((3, 3), (True, True))
-    assert np.array_equal(setup.times, np.linspace(0, 5, 51))
-    assert setup.arguments == {"components": 8, "symmetry": "translations"}
-    assert list(setup.observables) == ["zz"]
+    task = parse_run_file(files("husimix.apps").joinpath("demo.toml").read_text("utf-8"), "demo.toml").build().task
+    assert task.model.label == "dissipative_ising(V=2, g=1, gamma=1)"
+    assert task.model.lattice is not None
+    assert (task.model.lattice.shape, task.model.lattice.periodic) == ((3, 3), (True, True))
+    assert np.array_equal(task.times, np.linspace(0, 5, 51))
+    assert task.arguments == {"components": 8, "symmetry": "translations"}
+    assert list(task.observables) == ["zz"]

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import husimix as hx
-from husimix.apps.plots import plot_dynamics, plot_map
+from husimix.apps.plots import plot_dynamics, plot_map, plot_scan
 
 TIMES = np.linspace(0.0, 2.0, 9)
 SHAPES = {
@@ -114,6 +114,53 @@ def test_exact_curves_are_lines_and_variational_ones_markers():
     assert exact.get_color() == variational.get_color()
     explained = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert explained[-2:] == ["variational", "exact"]
+
+
+def test_estimated_errors_are_bands():
+    data = run_of(hx.Lattice.chain(4), expect_zz=("time", TIMES**2))
+    error = np.linspace(0.0, 0.4, 9)
+    figure = plot_dynamics(data.assign(error_expect_zz=("time", error), error_bloch=0 * data["bloch"] + 0.3))
+    (band,) = figure.axes[1].collections
+    corners = band.get_paths()[0].vertices
+    for t, middle, half in zip(TIMES, TIMES**2, error, strict=True):
+        heights = corners[np.isclose(corners[:, 0], t), 1]
+        np.testing.assert_allclose([heights.min(), heights.max()], [middle - half, middle + half], atol=1e-12)
+    assert len(figure.axes[0].collections) == 3
+    assert figure.axes[0].get_legend().get_texts()[-1].get_text() == "estimated error"
+
+
+def scan_of(lattice):
+    """A dataset like that of a scan there and back."""
+    values, one = np.array([0.5, 1.0, 2.0]), run_of(lattice, n_times=6, expect_zz=("time", np.arange(6.0)))
+    there, back = (
+        one.isel(time=part).drop_vars("time").rename(time="value").assign(residual=("value", residual))
+        for part, residual in ((slice(3), [0.1, 0.2, 0.3]), (slice(3, 6), [0.4, 0.5, 0.6]))
+    )
+    both = xr.concat([there, back], dim="way").assign_coords(way=["forward", "backward"], value=values)
+    return both.assign_attrs(parameter="g")
+
+
+def test_scans_are_curves_with_the_way_back_dashed():
+    data = scan_of(hx.Lattice.chain(4))
+    figure = plot_scan(data)
+    assert drawn(figure) > 10_000
+    spins, observables, diagnostics = figure.axes
+    for index in range(3):
+        there, back = spins.lines[index], spins.lines[3 + index]
+        assert (there.get_linestyle(), back.get_linestyle()) == ("-", "--")
+        assert there.get_color() == back.get_color()
+        means = data["bloch"].values[:, :, :, index].mean(axis=2)
+        np.testing.assert_allclose([there.get_ydata(), back.get_ydata()], means)
+    assert [line.get_ydata().tolist() for line in observables.lines] == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert lines_of(diagnostics)["residual (rate)"].get_ydata().tolist() == [0.1, 0.2, 0.3]
+    assert diagnostics.get_xlabel() == "g"
+
+
+def test_maps_of_steady_states_have_no_time_and_scans_no_map():
+    data = run_of(hx.Lattice.chain(4)).isel(time=0).drop_vars("time")
+    assert "$t$" not in plot_map(data).axes[0].get_title()
+    with pytest.raises(ValueError, match="Draw it with plot_scan"):
+        plot_map(scan_of(hx.Lattice.chain(4)))
 
 
 def test_many_save_times_are_thinned_for_markers():

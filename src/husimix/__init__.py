@@ -44,9 +44,9 @@ from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
 from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
 from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
 from husimix.solve.result import Result as Result  # noqa: E402
-from husimix.solve.result import load as load  # noqa: E402
 from husimix.solve.scan import Scan as Scan  # noqa: E402
 from husimix.solve.scan import scan as scan  # noqa: E402
 from husimix.solve.settings import TDVP as TDVP  # noqa: E402
 from husimix.solve.steadystate import SteadyState as SteadyState  # noqa: E402
 from husimix.solve.steadystate import steadystate as steadystate  # noqa: E402
+from husimix.solve.storage import load as load  # noqa: E402

@@ -8,25 +8,22 @@ import inspect
 import io
 import json
 import sys
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 import xarray as xr
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from husimix._errors import argument_error
 from husimix._version import __version__
-from husimix.apps import runner
-from husimix.apps.config import RunFile, parse_run_file, read_run_file
+from husimix.apps import report, runner
+from husimix.apps.config import parse_run_file, read_run_file
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
-from husimix.solve import dataset
-from husimix.solve.journey import Status
+from husimix.solve import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,8 +89,8 @@ def _run(
         _check_picture("plot", plot)
     outcome = runner.run(read_run_file(file), output, compare_exact, progress=not quiet)
     if not quiet:
-        _print_summary(outcome.data)
-        _print_errors(outcome.data)
+        report.print_summary(outcome.data)
+        report.print_errors(outcome.data)
         typer.echo(f"Saved {outcome.path}")
     failed = _report_failures(outcome)
     if plot is not None and not _draw_safely(outcome, plot, quiet):
@@ -118,12 +115,13 @@ def _plot(
     data = _read(file)
     beside = file.with_name(f"{file.stem}_map.png") if as_map else file.with_suffix(".png")
     target = _check_picture("output", output or beside)
-    from husimix.apps import plots
-
     if as_map:
-        figure = plots.plot_map(data, axis or "z", -1 if time is None else _nearest_save(data, time))
+        from husimix.apps import plots
+
+        index = -1 if time is None else _nearest_save(data, time)
+        figure = plots.plot_map(data, axis or "z", index)
     else:
-        figure = plots.plot_dynamics(data)
+        figure = _picture(data)
     _save(figure, target)
     typer.echo(f"Saved {target}")
 
@@ -138,8 +136,8 @@ def _info(
         typer.echo(str(runner.estimated(read_run_file(file).build())))
         return
     data = _read(file)
-    _print_summary(data)
-    _print_errors(data)
+    report.print_summary(data)
+    report.print_errors(data)
     settings, versions = (json.loads(data.attrs[name]) for name in ("settings", "versions"))
     typer.echo(f"created     {data.attrs['created']}")
     typer.echo(f"versions    {', '.join(f'{name} {version}' for name, version in versions.items())}")
@@ -151,8 +149,9 @@ def _info(
         typer.echo(f"\nTo repeat it: husimix run FILE -o {file.name}, where FILE holds\n")
         typer.echo(str(data.attrs["run_file"]).rstrip())
         return
-    typer.echo("\nTo repeat it: call husimix.mesolve with these settings, this model, and a product state of")
-    typer.echo("the Bloch vectors at the first save time (unless it was started from a mixture).\n")
+    function = {"dynamics": "mesolve", "steadystate": "steadystate", "scan": "scan"}[data.attrs["kind"]]
+    typer.echo(f"\nTo repeat it: call husimix.{function} with these settings, the state that it was started from (in")
+    typer.echo("dynamics the Bloch vectors at the first save time), and this model.\n")
     typer.echo(repr(Lindbladian.from_dict(json.loads(data.attrs["model"]))))
 
 
@@ -173,7 +172,7 @@ def _demo(
     show: Annotated[bool, typer.Option("--show", help="Print the run file and stop.")] = False,
 ) -> None:
     """Nine spins next to their exact solution: save, draw and compare."""
-    text = files("husimix.apps").joinpath("demo.toml").read_text(encoding="utf-8")
+    text = resources.files("husimix.apps").joinpath("demo.toml").read_text(encoding="utf-8")
     if show:
         typer.echo(text, nl=False)
         return
@@ -183,9 +182,9 @@ def _demo(
     outcome = runner.run(run_file, directory / "run.nc", compare_exact=True)
     failed = _report_failures(outcome)
     if not failed:
-        _print_summary(outcome.data)
-        _print_errors(outcome.data)
-        _print_times(outcome, run_file)
+        report.print_summary(outcome.data)
+        report.print_errors(outcome.data)
+        report.print_times(outcome, run_file)
     typer.echo(f"Saved {outcome.path}")
     if not _draw_safely(outcome, picture, quiet=False) or failed:
         raise typer.Exit(1)
@@ -204,23 +203,17 @@ def _check_picture(name: str, path: Path) -> Path:
 
 def _report_failures(outcome: runner.Outcome) -> bool:
     """Say on standard error what did not work; whether there was anything."""
-    result = outcome.result
-    if not result.completed:
-        reached = f"{result.times[-1]:g}" if len(result.times) else "the start"
-        _complain(f"{result.status.value} {outcome.path} holds what was reached, up to t = {reached}.")
-    elif result.status is Status.TOLERANCE_MISSED:
-        _complain(result.status.value)
+    if outcome.trouble:
+        _complain(f"{outcome.trouble} {outcome.path} holds what was found.")
     if outcome.problem:
         _complain(f"{outcome.problem} {outcome.path} holds the variational result.")
-    return result.status is not Status.COMPLETED or bool(outcome.problem)
+    return bool(outcome.trouble or outcome.problem)
 
 
 def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
     """Draw a finished run; a picture that fails is told in one line and returned as False."""
-    from husimix.apps import plots
-
     try:
-        _save(plots.plot_dynamics(outcome.data), path)
+        _save(_picture(outcome.data), path)
     except Exception as error:  # a picture is not worth a traceback over a saved result
         _complain(f"The picture failed: {error} {outcome.path} holds the result.")
         return False
@@ -229,70 +222,32 @@ def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
     return True
 
 
+def _picture(data: xr.Dataset) -> "Figure":
+    """The picture that tells most: curves over time or along a scan, or the map of a steady state."""
+    from husimix.apps import plots
+
+    draw = {"dynamics": plots.plot_dynamics, "scan": plots.plot_scan, "steadystate": plots.plot_map}
+    return draw[data.attrs["kind"]](data)
+
+
 def _save(figure: "Figure", path: Path) -> None:
     figure.savefig(path, bbox_inches="tight")
 
 
 def _read(file: Path) -> xr.Dataset:
-    data = dataset.read(file)
-    needed = {"title", "status", "model", "settings", "versions", "created", "wall_time"}
-    missing = sorted(needed - data.attrs.keys()) + sorted({"bloch", "time"} - set(data.variables))
+    data = files.read(file)["/"]
+    needed = {"kind", "title", "status", "model", "settings", "versions", "created", "wall_time"}
+    missing = sorted(needed - data.attrs.keys()) + sorted({"bloch"} - set(data.variables))
     if missing:
         raise argument_error("path", "name a whole result of husimix", f"{file} without {missing[0]}")
     return data
 
 
 def _nearest_save(data: xr.Dataset, time: float) -> int:
+    if "time" not in data:
+        raise argument_error("time", "be left out where there are no save times", time)
     times = data["time"].values
     if not (len(times) and times[0] <= time <= times[-1]):
         span = f"{times[0]:g} to {times[-1]:g}" if len(times) else "none"
         raise argument_error("time", f"lie within the save times ({span})", time)
     return int(np.argmin(np.abs(times - time)))
-
-
-def _print_summary(data: xr.Dataset) -> None:
-    model = Lindbladian.from_dict(json.loads(data.attrs["model"]))
-    times, status = data["time"].values, Status[data.attrs["status"]]
-    typer.echo(str(data.attrs["title"]))
-    typer.echo(f"status      {status.name.lower()}: {status.value}")
-    typer.echo(f"sites       {model.n_sites}" + (f", {model.lattice!r}" if model.lattice else ""))
-    typer.echo(f"seed        {json.loads(data.attrs['settings'])['seed']}")
-    typer.echo(f"wall time   {float(data.attrs['wall_time']):.3g} s, compilation included")
-    if "diagnostic_components" in data and len(times):
-        counts = np.unique(data["diagnostic_components"].values)
-        typer.echo(f"components  {' to '.join(str(int(k)) for k in counts[[0, -1][: len(counts)]])}")
-    if "diagnostic_estimated_error" in data and len(times):
-        typer.echo(f"error       {float(data['diagnostic_estimated_error'].max()):.2g}, estimated, at the worst time")
-    if len(times) == 0:
-        typer.echo("no save time was reached")
-        return
-    typer.echo(f"times       {len(times)} from {times[0]:g} to {times[-1]:g}")
-    last = data.isel(time=-1)
-    spins = ", ".join(f"σ{axis} {last['bloch'].sel(axis=axis).mean():.6g}" for axis in "xyz")
-    typer.echo(f"at the end  mean over sites: {spins}")
-    for name in map(str, data.data_vars):
-        if name.startswith("expect_"):
-            value = last[name].values
-            shown = f"{value:.6g}" if value.ndim == 0 else f"{complex(*value):.6g}"
-            typer.echo(f"            {name.removeprefix('expect_')} {shown}")
-
-
-def _print_errors(data: xr.Dataset) -> None:
-    """A table of deviations from the exact twin, if the data hold it."""
-    if "exact_bloch" not in data:
-        return
-    table = Table("deviation from exact", "worst", "rms")
-    for name, deviation in runner.errors(data).items():
-        label = "⟨σ⟩, all sites and times" if name == "bloch" else name.removeprefix("expect_")
-        table.add_row(label, f"{deviation.worst:.2e}", f"{deviation.rms:.2e}")
-    Console().print(table)
-
-
-def _print_times(outcome: runner.Outcome, run_file: RunFile) -> None:
-    """Wall times of the demonstration; runs the variational part once more to time it without compilation."""
-    again = runner.solve(run_file.build())
-    table = Table("wall time", "seconds")
-    table.add_row("variational, first run (compiles)", f"{outcome.result.wall_time:.1f}")
-    table.add_row("variational, second run", f"{again.wall_time:.1f}")
-    table.add_row("exact, QuTiP", f"{outcome.data.attrs['exact_wall_time']:.1f}")
-    Console().print(table)

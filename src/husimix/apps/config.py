@@ -10,212 +10,40 @@ import inspect
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, Self, get_args, get_origin
 
-import diffrax
-import numpy as np
 import pydantic
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
-from husimix._errors import argument_error, check_choice, check_integer, check_number, nearest_name
-from husimix.phasespace.mixture import Mixture, product_state
+from husimix._errors import argument_error, check_choice, nearest_name
+from husimix.apps.sections import (
+    AbstractSection,
+    LatticeSection,
+    MethodSection,
+    ModelSection,
+    ObservableSection,
+    ScanSection,
+    StateSection,
+    SteadyStateSection,
+    TimeSection,
+    section_key,
+    signature_section,
+)
+from husimix.apps.tasks import AbstractTask, Dynamics, ParameterScan, Stationary
 from husimix.physics.lattice import Lattice
-from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
-from husimix.physics.operators import Operator, operator_sum, pauli
-from husimix.solve.metric_solvers import SpectralCutoff, Tikhonov
-from husimix.solve.settings import GRAM_FORMS, TDVP
-from husimix.solve.symmetries import SYMMETRIES
+from husimix.solve.steadystate import steadystate
 
 __all__ = ["RunFile", "RunFileError", "Setup", "explained", "parse_run_file", "read_run_file"]
 
-_KINDS = ("chain", "rectangle", "square", "triangular", "honeycomb", "kagome", "cubic")
-_SOLVERS = {"Bosh3": diffrax.Bosh3, "Tsit5": diffrax.Tsit5, "Dopri5": diffrax.Dopri5}
-# Far beyond what any Gram matrix allows; without it a slip of the finger asks for more memory than there is.
-_MAX_CELLS = 10_000
-_MAX_SAVES = 1_000_000
 _MISSING = object()
+_TASKS = ("time", "steadystate", "scan")
 
 
 class RunFileError(ValueError):
     """A mistake in a run file, in one line that begins with the file's name."""
-
-
-def _key(must: str, example: str, default: Any = None, **constraints: Any) -> Any:
-    """A key of a run file: `must` completes "must ..." in errors, `example` is the fix they offer."""
-    return Field(default, description=must, examples=[example], **constraints)
-
-
-def _whole(example: str) -> Any:
-    # TOML promises 64 bits; Python's integers have no end, and JAX's overflow.
-    return _key("be a whole number", example, ge=-(2**63), lt=2**63)
-
-
-def _real(example: str) -> Any:
-    return _key("be a finite number", example)
-
-
-class _AbstractSection(BaseModel):
-    """A table of a run file: unknown keys, other types, infinities and nan are refused."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
-
-
-class LatticeSection(_AbstractSection):
-    """[lattice]: a constructor of `husimix.Lattice`, its lengths and its boundaries."""
-
-    kind: str = _key(f"be one of {', '.join(_KINDS)}", 'kind = "square"', ...)
-    shape: list[int] = _key("be a list of whole numbers", "shape = [3, 3]", ...)
-    periodic: bool | list[bool] = _key("be true, false, or a list of these", "periodic = true", False)
-
-    def build(self) -> Lattice:
-        """The lattice. Raises ValueError for an unknown kind, or lengths and boundaries that do not fit it."""
-        kind = check_choice("lattice.kind", self.kind, _KINDS)
-        if np.prod([max(length, 1) for length in self.shape], dtype=float) > _MAX_CELLS:
-            raise argument_error("lattice.shape", f"give at most {_MAX_CELLS} cells", self.shape)
-        return Lattice.from_dict({"kind": kind, "shape": self.shape, "periodic": self.periodic})
-
-
-class ModelSection(_AbstractSection):
-    """[model]: the name of a model in `husimix.models` and its parameters."""
-
-    model_config = pydantic.ConfigDict(extra="allow")
-
-    name: str = _key("be the name of a model, see `husimix models`", 'name = "dissipative_ising"', ...)
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that the file sets. Raises ValidationError where the model's signature has others."""
-        section = _signature_section(NAMED[check_choice("model.name", self.name, NAMED)])
-        return section.model_validate(self.model_extra).model_dump(exclude_unset=True)
-
-    def build(self, lattice: Lattice) -> Lindbladian:
-        """The model on a lattice. Raises ValueError for parameters out of range."""
-        return NAMED[self.name](lattice, **self.parameters())
-
-
-class StateSection(_AbstractSection):
-    """[state]: the product state to start from."""
-
-    spins: str | list[float] | list[list[float]] = _key(
-        "be a name, [x, y, z], or one [x, y, z] for each site, of finite numbers", 'spins = "down"', None
-    )
-
-    def build(self, n_sites: int) -> Mixture:
-        """The state. Raises ValueError for unknown names, wrong lengths and vectors longer than 1."""
-        if isinstance(self.spins, list):
-            for site, spin in enumerate(self.spins):
-                if isinstance(spin, list) and len(spin) != 3:
-                    got = f"{len(spin)} for site {site}"
-                    raise argument_error("state.spins", "hold three numbers for each site", got)
-            return product_state(n_sites, np.array(self.spins))
-        return product_state(n_sites, **self.model_dump(exclude_unset=True))
-
-
-class TimeSection(_AbstractSection):
-    """[time]: the save times, either evenly spaced from 0 or listed."""
-
-    end: float | None = _real("end = 5.0")
-    saves: int | None = _whole("saves = 51")
-    times: list[float] | None = _key("be a list of finite numbers", "times = [0.0, 0.5, 1.0]")
-
-    @pydantic.model_validator(mode="after")
-    def _is_one_form(self) -> Self:
-        given = sorted(self.model_fields_set)
-        if given not in (["end", "saves"], ["times"]):
-            must, fix = "hold either `end` and `saves` or `times`", "Try end = 5.0 and saves = 51."
-            raise argument_error("time", must, " and ".join(given) or "neither", fix)
-        if self.times is not None:
-            steps = np.diff(self.times)
-            if len(steps) == 0 or min(steps) <= 0:
-                got = self.times[np.argmin(steps) :][:2] if len(steps) else self.times
-                raise argument_error("time.times", "hold at least two increasing times", got)
-            return self
-        check_number("time.end", self.end, above=0)
-        if check_integer("time.saves", self.saves, 2) > _MAX_SAVES:
-            raise argument_error("time.saves", f"be at most {_MAX_SAVES}", self.saves)
-        return self
-
-    def build(self) -> np.ndarray:
-        """The save times, (T,)."""
-        return np.linspace(0, self.end, self.saves) if self.end and self.saves else np.array(self.times)
-
-
-class MethodSection(_AbstractSection):
-    """[method]: the settings of `husimix.mesolve` and `husimix.TDVP`; keys that are not set keep their defaults."""
-
-    components: int | list[int] | Literal["auto"] | None = _key(
-        'be a whole number, a list of two, or "auto"', "components = 8", union_mode="left_to_right"
-    )
-    tol: float | None = _real("tol = 1e-2")
-    manifold: str | None = _key("be a name in quotes", 'manifold = "bloch"')
-    metric: str | float | list[float] | None = _key("be a name or finite numbers", 'metric = "auto"')
-    symmetry: str | None = _key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
-    window: int | None = _whole("window = 2")
-    seed: int | None = _whole("seed = 0")
-    rtol: float | None = _real("rtol = 1e-3")
-    atol: float | None = _real("atol = 1e-3")
-    damping: float | None = _real("damping = 1e-6")
-    cutoff: float | None = _real("cutoff = 1e-6")
-    solver: str | None = _key(f"be one of {', '.join(_SOLVERS)}", 'solver = "Bosh3"')
-    spread: float | None = _real("spread = 0.2")
-    max_steps: int | None = _whole("max_steps = 100000")
-    max_components: int | None = _whole("max_components = 128")
-    memory_limit: float | None = _real("memory_limit = 4.0")
-    gram: str | None = _key(f"be one of {', '.join(GRAM_FORMS)}", 'gram = "auto"')
-    save_states: bool | None = _key("be true or false", "save_states = false")
-
-    @pydantic.model_validator(mode="after")
-    def _is_one_metric_solver(self) -> Self:
-        if self.damping is not None and self.cutoff is not None:
-            fix = "Keep `damping` for Tikhonov or `cutoff` for SpectralCutoff."
-            raise argument_error("method", "hold at most one of `damping` and `cutoff`", "both", fix)
-        return self
-
-    def build(self) -> dict[str, Any]:
-        """The keyword arguments of `mesolve` that the file sets. Raises ValueError for values out of range."""
-        given = self.model_dump(exclude_unset=True)
-        if "symmetry" in given:
-            name = check_choice("method.symmetry", given["symmetry"], SYMMETRIES)
-            given["symmetry"] = None if name == "none" else name
-        if "solver" in given:
-            given["solver"] = _SOLVERS[check_choice("method.solver", given["solver"], _SOLVERS)]()
-        for key, metric_solver in (("damping", Tikhonov), ("cutoff", SpectralCutoff)):
-            if key in given:
-                given["metric_solver"] = metric_solver(given.pop(key))
-        settings = {f.name: given.pop(f.name) for f in dataclasses.fields(TDVP) if f.name in given}
-        return given | ({"method": TDVP(**settings)} if settings else {})
-
-
-class ObservableSection(_AbstractSection):
-    """One entry of [observables]: a product of Pauli operators on given sites, or its mean over bonds or sites."""
-
-    pauli: str = _key("be a string of the letters x y z + -", 'pauli = "zz"', ...)
-    mean_over: str | None = _key('be "bonds" or "sites"', 'mean_over = "bonds"')
-    shell: int | None = _whole("shell = 1")
-    sites: list[int] | None = _key("be a list of whole numbers", "sites = [0, 1]")
-
-    def build(self, name: str, lattice: Lattice) -> Operator:
-        """The operator. Raises ValueError for letters and sites that do not fit each other or the lattice."""
-        where = f"observables.{name}"
-        if (self.mean_over is None) == (self.sites is None):
-            got = ", ".join(sorted(self.model_fields_set))
-            raise argument_error(where, "hold one of `mean_over` and `sites`", got)
-        if self.shell is not None and self.mean_over != "bonds":
-            raise argument_error(f"{where}.shell", 'stand beside mean_over = "bonds"', self.shell)
-        if self.sites is not None:
-            return pauli(self.pauli, *self.sites)
-        if check_choice(f"{where}.mean_over", self.mean_over, ("bonds", "sites")) == "sites":
-            places = np.arange(lattice.n_sites)[:, None]
-        else:
-            places = lattice.bonds(**({} if self.shell is None else {"shell": self.shell}))
-            if len(places) == 0:
-                raise argument_error(f"{where}.shell", "have bonds on this lattice", "none")
-        if len(self.pauli) != places.shape[1]:
-            must = "be two letters for bonds and one for sites"
-            raise argument_error(f"{where}.pauli", must, repr(self.pauli))
-        return operator_sum([pauli(self.pauli, *place) for place in places]) / len(places)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -225,31 +53,25 @@ class Setup:
     Attributes:
         name: what the file is called in errors.
         text: the file itself.
-        model: the Lindbladian, with its lattice.
-        state: the initial state.
-        times: (T,) save times.
-        observables: operators by name.
-        arguments: the further keyword arguments of `mesolve` that the file sets.
+        task: what to compute.
     """
 
     name: str
     text: str
-    model: Lindbladian
-    state: Mixture
-    times: np.ndarray
-    observables: dict[str, Operator]
-    arguments: dict[str, Any]
+    task: AbstractTask
 
 
-class RunFile(_AbstractSection):
+class RunFile(AbstractSection):
     """A run file, checked; its fields are its sections, and `build` turns them into library objects."""
 
-    lattice: LatticeSection = _key("be a section of keys", 'kind = "square" and shape = [3, 3]', ...)
-    model: ModelSection = _key("be a section of keys", 'name = "dissipative_ising"', ...)
-    state: StateSection = _key("be a section of keys", 'spins = "down"', StateSection())
-    time: TimeSection = _key("be a section of keys", "end = 5.0 and saves = 51", ...)
-    method: MethodSection = _key("be a section of keys", "components = 8", MethodSection())
-    observables: dict[str, ObservableSection] = _key(
+    lattice: LatticeSection = section_key("be a section of keys", 'kind = "square" and shape = [3, 3]', ...)
+    model: ModelSection = section_key("be a section of keys", 'name = "dissipative_ising"', ...)
+    state: StateSection = section_key("be a section of keys", 'spins = "down"', StateSection())
+    time: TimeSection | None = section_key("be a section of keys", "end = 5.0 and saves = 51")
+    steadystate: SteadyStateSection | None = section_key("be a section of keys", "tolerance = 1e-3")
+    scan: ScanSection | None = section_key("be a section of keys", 'parameter = "g" and values = [0.5, 1.0, 2.0]')
+    method: MethodSection = section_key("be a section of keys", "components = 8", MethodSection())
+    observables: dict[str, ObservableSection] = section_key(
         "be a section of keys", 'zz = { pauli = "zz", mean_over = "bonds" }', {}
     )
     _name: str = pydantic.PrivateAttr("")
@@ -264,19 +86,48 @@ class RunFile(_AbstractSection):
                 raise argument_error("observables", "have names of letters, digits and _", json.dumps(name))
         return observables
 
+    @pydantic.model_validator(mode="after")
+    def _has_one_task(self) -> Self:
+        given = [name for name in _TASKS if getattr(self, name) is not None]
+        if not given:
+            raise ValueError(
+                "There is no section [time]. Try end = 5.0 and saves = 51, or [steadystate] or [scan] instead of it."
+            )
+        if len(given) > 1:
+            found = " and ".join(f"[{name}]" for name in given)
+            raise argument_error("time", "be the only one of [time], [steadystate] and [scan]", found)
+        return self
+
     def build(self) -> Setup:
         """The objects that the file describes. Raises RunFileError for values that the library refuses."""
         with explained(self._name):
             lattice = self.lattice.build()
-            return Setup(
-                name=self._name,
-                text=self._text,
-                model=self.model.build(lattice),
-                state=self.state.build(lattice.n_sites),
-                times=self.time.build(),
-                observables={name: entry.build(name, lattice) for name, entry in self.observables.items()},
-                arguments=self.method.build(),
-            )
+            return Setup(self._name, self._text, self._task(lattice))
+
+    def _task(self, lattice: Lattice) -> AbstractTask:
+        common: dict[str, Any] = {
+            "model": self.model.build(lattice),
+            "state": self.state.build(lattice.n_sites),
+            "observables": {name: entry.build(name, lattice) for name, entry in self.observables.items()},
+            "arguments": self.method.build(),
+        }
+        if self.time is not None:
+            return Dynamics(times=self.time.build(), **common)
+        for name in common["arguments"].keys() - inspect.signature(steadystate).parameters.keys():
+            raise argument_error(f"method.{name}", "be left out for steady states", getattr(self.method, name))
+        if self.steadystate is not None:
+            return Stationary(search=self.steadystate.build(), **common)
+        assert self.scan is not None
+        known = [p for p in inspect.signature(NAMED[self.model.name]).parameters if p != "lattice"]
+        name = check_choice("scan.parameter", self.scan.parameter, known)
+        return ParameterScan(
+            name=name,
+            values=self.scan.line(),
+            model_of=lambda value: self.model.build(lattice, **{name: value}),
+            backward=self.scan.backward,
+            search=self.scan.build(),
+            **common,
+        )
 
 
 def read_run_file(path: str | os.PathLike[str]) -> RunFile:
@@ -318,9 +169,9 @@ def parse_run_file(text: str, name: str) -> RunFile:
         except ValidationError as error:
             raise _first_mistake(error, RunFile, document) from None
         try:
-            run_file.model.parameters()
+            run_file.model.parameters()  # its keys depend on the name of the model
         except ValidationError as error:
-            section = _signature_section(NAMED[run_file.model.name])
+            section = signature_section(NAMED[run_file.model.name])
             raise _first_mistake(error, section, document["model"], ("model",)) from None
     run_file._name, run_file._text = name, text
     return run_file
@@ -337,19 +188,6 @@ def explained(name: str) -> Iterator[None]:
         raise RunFileError(f"Run file {name}: {' '.join(str(error).split())}") from error
 
 
-def _signature_section(function: Callable[..., Lindbladian]) -> type[_AbstractSection]:
-    """A section whose keys are the parameters of a model, the lattice apart."""
-    fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
-        kind = parameter.annotation
-        if name != "lattice":
-            must = {float: "be a finite number", int: "be a whole number"}.get(kind, f"be of type {kind}")
-            default = ... if parameter.default is parameter.empty else parameter.default
-            example = f"{name} = 1" if default is ... else f"{name} = {json.dumps(default)}"
-            fields[name] = (kind, _key(must, example, default))
-    return pydantic.create_model("Parameters", __base__=_AbstractSection, **fields)
-
-
 def _first_mistake(
     error: ValidationError, section: type[BaseModel], table: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> ValueError:
@@ -364,7 +202,7 @@ def _first_mistake(
             if part not in kind.model_fields:
                 return _unknown_key(part, keys, kind)
             field = kind.model_fields[part]
-            kind = field.annotation
+            kind = _section_of(field)
         elif get_origin(kind) is dict:
             kind = get_args(kind)[1]
         else:
@@ -387,9 +225,15 @@ def _unknown_key(key: str, above: Sequence[str], section: type[BaseModel]) -> Va
     if above:
         return ValueError(f"[{'.'.join(above)}] has no key `{key}`. {nearest}")
     for name, field in section.model_fields.items():
-        if key in getattr(field.annotation, "model_fields", ()):
+        if key in getattr(_section_of(field), "model_fields", ()):
             return ValueError(f"The key `{key}` stands outside its section. Move it below [{name}].")
     return ValueError(f"There is no section [{key}] in run files. {nearest}")
+
+
+def _section_of(field: pydantic.fields.FieldInfo) -> Any:
+    """What a key holds: the section itself where a file may leave it out."""
+    kinds = [kind for kind in get_args(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return kinds[0] if kinds and get_origin(field.annotation) is not dict else field.annotation
 
 
 def _is_quoted_value(value: object) -> bool:

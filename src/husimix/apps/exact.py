@@ -20,7 +20,7 @@ from husimix.solve.mesolve import check_times
 if TYPE_CHECKING:
     import qutip
 
-__all__ = ["ExactResult", "check_evolvable", "mesolve", "require_qutip", "steadystate"]
+__all__ = ["ExactResult", "check_evolvable", "check_solvable", "mesolve", "require_qutip", "steadystate"]
 
 _MAX_DIMENSION = 1024
 _MAX_STEADY_DIMENSION = 512
@@ -106,7 +106,7 @@ def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | Non
         ImportError: if QuTiP is not installed.
     """
     qutip = require_qutip()
-    _check_dimension(model, _MAX_STEADY_DIMENSION, "Evolve for a long time with `exact.mesolve` instead.")
+    check_solvable(model)
     hamiltonian, jumps = model.to_qutip()
     if not jumps:
         raise argument_error("model", "have a dissipator of positive rate", "none", "No steady state is unique.")
@@ -156,6 +156,11 @@ def require_qutip() -> Any:
 def check_evolvable(model: Lindbladian) -> None:
     """Refuse a model that `mesolve` would need too much memory for. Raises ValueError."""
     _check_dimension(model, _MAX_DIMENSION, "Compare a smaller lattice.")
+
+
+def check_solvable(model: Lindbladian) -> None:
+    """Refuse a model that `steadystate` would need too much time for. Raises ValueError."""
+    _check_dimension(model, _MAX_STEADY_DIMENSION, "Evolve for a long time with `exact.mesolve` instead.")
 
 
 def _check_dimension(model: Lindbladian, limit: int, fix: str) -> None:

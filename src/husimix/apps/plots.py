@@ -17,6 +17,7 @@ try:
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 except ImportError as error:
     raise ImportError('Pictures need matplotlib: pip install "husimix[plot]"') from error
 
@@ -24,13 +25,25 @@ from husimix._errors import argument_error, check_choice, check_integer
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
 
-__all__ = ["plot_dynamics", "plot_map"]
+__all__ = ["plot_dynamics", "plot_map", "plot_scan"]
 
 _BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _ORANGE, _SKY, _BLACK, _GREY = "#E69F00", "#56B4E9", "#000000", "#6E6E6E"
 _AXIS_COLOURS = (_BLUE, _VERMILION, _GREEN)
 _OBSERVABLE_COLOURS = (_PURPLE, _ORANGE, _SKY, _BLACK, _BLUE, _VERMILION, _GREEN)
 _MARKERS = "osD^vP*"
+_DIAGNOSTICS = {
+    "purity": ("purity", _BLACK),
+    "step_size": ("step size (1/rate)", _SKY),
+    "projection_error": ("projection error (rate)", _ORANGE),
+    "accumulated_error": ("its integral over time", _BLUE),
+    "estimated_error": ("estimated error", _VERMILION),
+}
+_SCAN_DIAGNOSTICS = {
+    "residual": ("residual (rate)", _ORANGE),
+    "drift": ("drift (rate)", _SKY),
+    "gap": ("gap (rate)", _BLACK),
+}
 _TIME_LABEL = "time $t$ (unit of 1/rate)"
 # Markers closer together than this run into each other.
 _MAX_MARKERS = 40
@@ -62,23 +75,52 @@ def plot_dynamics(data: xr.Dataset) -> Figure:
     times = data["time"].values
     if len(times) == 0:
         raise argument_error("data", "hold at least one save time", "none", "The run ended before its first.")
-    spins, observables = _spin_curves(data), _observable_curves(data)
+    figure, last = _expectation_panels(data, "time")
+    _draw_diagnostics(last, times, {f"diagnostic_{name}": text for name, text in _DIAGNOSTICS.items()}, data)
+    last.set_xlabel(_TIME_LABEL)
+    return figure
+
+
+def plot_scan(data: xr.Dataset) -> Figure:
+    """⟨σx⟩, ⟨σy⟩, ⟨σz⟩ averaged over the sites, the observables, and the residuals of steady states along a scan.
+
+    Args:
+        data: from `Scan.to_xarray`, or a scan read by xarray. Exact curves are drawn where it has them; the way back
+            is dashed.
+
+    Returns:
+        A figure of two panels, or three if there are observables.
+    """
+    forward = data.sel(way="forward")
+    figure, last = _expectation_panels(forward, "value")
+    _draw_diagnostics(last, data["value"].values, _SCAN_DIAGNOSTICS, forward)
+    if "backward" in data["way"].values:
+        back = data.sel(way="backward")
+        kinds = _spin_curves(back), _observable_curves(back)
+        for panel, curves, colours in zip(figure.axes, kinds, (_AXIS_COLOURS, _OBSERVABLE_COLOURS), strict=False):
+            for index, curve in enumerate(curves):
+                panel.plot(data["value"].values, curve.values, color=colours[index % len(colours)], ls="--", lw=1.0)
+    last.set_xlabel(str(data.attrs["parameter"]))
+    return figure
+
+
+def _expectation_panels(data: xr.Dataset, axis: str) -> tuple[Figure, Axes]:
+    """A figure with ⟨σ⟩ and, if there are any, observables along an axis, and a last panel that is still empty."""
+    places, spins, observables = data[axis].values, _spin_curves(data), _observable_curves(data)
     heights = [3.0, 2.2, 1.5] if observables else [3.0, 1.5]
     figure = Figure(figsize=(6.0, sum(heights) + 0.6), dpi=150, layout="constrained")
     panels = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    _draw(panels[0], times, spins, _AXIS_COLOURS)
+    _draw(panels[0], places, spins, _AXIS_COLOURS)
     panels[0].set_ylabel("mean over sites")
     figure.suptitle(str(data.attrs.get("title", "")), fontsize="medium")
     if observables:
-        _draw(panels[1], times, observables, _OBSERVABLE_COLOURS, explain=False)
+        _draw(panels[1], places, observables, _OBSERVABLE_COLOURS, explain=False)
         panels[1].set_ylabel(observables[0].label if len(observables) == 1 else "observables")
-    _draw_diagnostics(panels[-1], data)
-    panels[-1].set_xlabel(_TIME_LABEL)
     for panel, letter in zip(panels, "abc", strict=False):
         panel.set_title(f"({letter})", loc="left", fontsize="medium")
         _tidy(panel)
     figure.align_ylabels()
-    return figure
+    return figure, panels[-1]
 
 
 def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
@@ -87,9 +129,9 @@ def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
     Bonds that close a periodic direction are left out; a cubic lattice is seen in oblique projection.
 
     Args:
-        data: from `Result.to_xarray`, or a result read by xarray.
+        data: from `Result.to_xarray` or `SteadyState.to_xarray`, or a result read by xarray.
         axis: "x", "y" or "z".
-        time: index of the save time; the last by default.
+        time: index of the save time; the last by default. Steady states have none.
 
     Returns:
         The figure.
@@ -98,14 +140,19 @@ def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
         ValueError: for another axis, an index out of range, or a model without a lattice.
     """
     check_choice("axis", axis, "xyz")
-    times = data["time"].values
-    if not -len(times) <= check_integer("time", time) < len(times):
-        raise argument_error("time", f"be an index of the {len(times)} save times", time)
+    if "value" in data.dims:
+        raise argument_error("data", "be of one model for a map", "a scan", "Draw it with plot_scan.")
+    when = ""
+    if "time" in data.dims:
+        times = data["time"].values
+        if not -len(times) <= check_integer("time", time) < len(times):
+            raise argument_error("time", f"be an index of the {len(times)} save times", time)
+        data, when = data.isel(time=time), f", $t$ = {times[time]:.4g}"
     lattice = Lindbladian.from_dict(json.loads(data.attrs["model"])).lattice
     if lattice is None:
         raise argument_error("data", "come from a model with a lattice", "none", "Pass lattice=... to the Lindbladian.")
     places = _projected(lattice.positions)
-    values = data["bloch"].isel(time=time).sel(axis=axis).values
+    values = data["bloch"].sel(axis=axis).values
     low_corner, high_corner = places.min(axis=0) - 0.6, places.max(axis=0) + 0.6
     extent = high_corner - low_corner
     width = 4.4
@@ -136,7 +183,7 @@ def plot_map(data: xr.Dataset, axis: str = "z", time: int = -1) -> Figure:
     panel.set(xlim=(low_corner[0], high_corner[0]), ylim=(low_corner[1], high_corner[1]))
     if np.ptp(places[:, 1]) == 0:
         panel.set(yticks=[], ylabel="")
-    panel.set_title(f"{data.attrs.get('title', '')}, $t$ = {times[time]:.4g}", fontsize="medium")
+    panel.set_title(f"{data.attrs.get('title', '')}{when}", fontsize="medium")
     return figure
 
 
@@ -173,19 +220,19 @@ def _observable_curves(data: xr.Dataset) -> list[_Curve]:
 
 
 def _draw(
-    panel: Axes, times: np.ndarray, curves: Sequence[_Curve], colours: Sequence[str], explain: bool = True
+    panel: Axes, places: np.ndarray, curves: Sequence[_Curve], colours: Sequence[str], explain: bool = True
 ) -> None:
     """Draw curves and their legend, which says what lines and markers mean if `explain`."""
-    handles = []
-    every = max(1, -(-len(times) // _MAX_MARKERS))
+    handles: list[Line2D | Patch] = []
+    every = max(1, -(-len(places) // _MAX_MARKERS))
     for index, curve in enumerate(curves):
         colour, marker = colours[index % len(colours)], _MARKERS[index % len(_MARKERS)]
         if curve.exact is None:
-            (handle,) = panel.plot(times, curve.values, color=colour, lw=1.8, label=curve.label)
+            (handle,) = panel.plot(places, curve.values, color=colour, lw=1.8, label=curve.label)
         else:
-            panel.plot(times, curve.exact, color=colour, lw=1.3, label="_exact")
+            panel.plot(places, curve.exact, color=colour, lw=1.3, label="_exact")
             (handle,) = panel.plot(
-                times,
+                places,
                 curve.values,
                 color=colour,
                 marker=marker,
@@ -197,30 +244,24 @@ def _draw(
             )
         if curve.error is not None:
             band = curve.values - curve.error, curve.values + curve.error
-            panel.fill_between(times, *band, color=colour, alpha=0.25, lw=0)
+            panel.fill_between(places, *band, color=colour, alpha=0.25, lw=0)
         handles.append(handle)
     if explain and any(curve.exact is not None for curve in curves):
         handles += [
             Line2D([], [], color=_GREY, marker="o", ls="none", ms=4.5, mfc="white", label="variational"),
             Line2D([], [], color=_GREY, lw=1.3, label="exact"),
         ]
+    if explain and any(curve.error is not None for curve in curves):
+        handles.append(Patch(color=_GREY, alpha=0.25, lw=0, label="estimated error"))
     panel.legend(handles=handles, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
 
 
-def _draw_diagnostics(panel: Axes, data: xr.Dataset) -> None:
-    shown = (
-        ("purity", "purity", _BLACK),
-        ("step_size", "step size (1/rate)", _SKY),
-        ("projection_error", "projection error (rate)", _ORANGE),
-        ("accumulated_error", "its integral over time", _BLUE),
-        ("estimated_error", "estimated error", _VERMILION),
-    )
-    for name, label, colour in shown:
-        variable = f"diagnostic_{name}"
+def _draw_diagnostics(panel: Axes, places: np.ndarray, shown: dict[str, tuple[str, str]], data: xr.Dataset) -> None:
+    for variable, (label, colour) in shown.items():
         if variable in data:
             values = data[variable].values.astype(float)
             # No step precedes the first save time; a logarithmic axis has no place for its 0 and nan.
-            panel.plot(data["time"].values, np.where(values > 0, values, np.nan), color=colour, lw=1.3, label=label)
+            panel.plot(places, np.where(values > 0, values, np.nan), color=colour, lw=1.3, label=label)
     panel.set_yscale("log")
     panel.set_ylabel("diagnostics")
     panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")

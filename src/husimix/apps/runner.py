@@ -1,6 +1,5 @@
 """Carry out a run file: check what can be checked, compute, save, and compare with the exact twin if asked."""
 
-import inspect
 import os
 import tempfile
 import time
@@ -17,11 +16,14 @@ from rich.console import Console
 from husimix._errors import HusimixWarning, argument_error
 from husimix.apps import exact
 from husimix.apps.config import RunFile, Setup, explained
-from husimix.solve import dataset
-from husimix.solve.estimate import Estimate, estimate
+from husimix.apps.tasks import AbstractTask
+from husimix.solve import files
+from husimix.solve.estimate import Estimate
 from husimix.solve.journey import Status
-from husimix.solve.mesolve import mesolve
 from husimix.solve.result import Result
+from husimix.solve.scan import Scan
+from husimix.solve.steadystate import SteadyState
+from husimix.solve.storage import groups_of
 
 __all__ = ["Deviation", "Outcome", "check_writable", "errors", "estimated", "run", "solve"]
 
@@ -33,15 +35,17 @@ class Outcome:
     Attributes:
         path: the file that was written.
         result: the variational result.
-        data: what the file holds: the result, the run file's text as attribute `run_file`, and, if asked for,
-            `exact_bloch` (time, site, axis), `exact_expect_NAME` like `expect_NAME`, and the attribute
+        data: what the file holds, states apart: the result, the run file's text as attribute `run_file`, and, if asked
+            for, `exact_bloch` (time, site, axis), `exact_expect_NAME` like `expect_NAME`, and the attribute
             `exact_wall_time` in seconds.
+        trouble: why the result is not what was asked for, in one line; else empty.
         problem: why exact curves that were asked for are missing, in one line; else empty.
     """
 
     path: Path
-    result: Result
+    result: Result | SteadyState | Scan
     data: xr.Dataset
+    trouble: str
     problem: str = ""
 
 
@@ -84,23 +88,25 @@ def run(
     if compare_exact:
         exact.require_qutip()
         with explained(setup.name):
-            exact.check_evolvable(setup.model)
+            setup.task.check_exact()
     result = solve(setup, progress)
-    data = result.to_xarray().assign_attrs(run_file=setup.text)
-    dataset.write(data, path)
+    groups = groups_of(result)
+    data = groups["/"] = groups["/"].assign_attrs(run_file=setup.text)
+    files.write(groups, path)
+    trouble = setup.task.trouble(result)
     if not compare_exact:
-        return Outcome(path, result, data)
-    if result.status is Status.INTERRUPTED or len(result.times) < 2:
-        return Outcome(path, result, data, "The exact twin was left out, because the run ended early.")
+        return Outcome(path, result, data, trouble)
+    if data.attrs["status"] == Status.INTERRUPTED.name or data.sizes.get("time", 2) < 2:
+        return Outcome(path, result, data, trouble, "The exact twin was left out, because the run ended early.")
     try:
-        data = _with_exact_curves(data, setup, progress)
-        dataset.write(data, path)
+        data = groups["/"] = _with_exact_curves(data, setup.task, progress)
+        files.write(groups, path)
     except KeyboardInterrupt:
-        return Outcome(path, result, data, "The exact twin was interrupted.")
+        return Outcome(path, result, data, trouble, "The exact twin was interrupted.")
     except Exception as error:  # whatever it is must not keep the result from the caller
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(path, result, data, f"The exact twin failed. {reason}")
-    return Outcome(path, result, data)
+        return Outcome(path, result, data, trouble, f"The exact twin failed. {reason}")
+    return Outcome(path, result, data, trouble)
 
 
 def estimated(setup: Setup) -> Estimate:
@@ -115,12 +121,11 @@ def estimated(setup: Setup) -> Estimate:
     Raises:
         RunFileError: for settings that `estimate` refuses.
     """
-    names = inspect.signature(estimate).parameters.keys()
     with explained(setup.name):
-        return estimate(setup.model, setup.state, **{k: v for k, v in setup.arguments.items() if k in names})
+        return setup.task.estimate()
 
 
-def solve(setup: Setup, progress: bool = True) -> Result:
+def solve(setup: Setup, progress: bool = True) -> Result | SteadyState | Scan:
     """The variational part of a run.
 
     Args:
@@ -128,21 +133,14 @@ def solve(setup: Setup, progress: bool = True) -> Result:
         progress: show a meter on standard error.
 
     Returns:
-        The `Result`; how it ended is its `status`, without a warning.
+        What it found; how it ended is its `status`, without a warning.
 
     Raises:
-        RunFileError: for settings that `mesolve` refuses.
+        RunFileError: for settings that the library refuses.
     """
     with explained(setup.name), warnings.catch_warnings():
         warnings.simplefilter("ignore", HusimixWarning)
-        return mesolve(
-            setup.model,
-            setup.state,
-            setup.times,
-            observables=setup.observables,
-            progress=progress,
-            **setup.arguments,
-        )
+        return setup.task.solve(progress)
 
 
 def errors(data: xr.Dataset) -> dict[str, Deviation]:
@@ -162,10 +160,9 @@ def errors(data: xr.Dataset) -> dict[str, Deviation]:
     found = {}
     for name in map(str, data.data_vars):
         if f"exact_{name}" in data:
-            gap = np.abs(data[name].values - data[f"exact_{name}"].values)
-            if "part" in data[name].dims:
-                gap = np.hypot(gap[:, 0], gap[:, 1])
-            found[name] = Deviation(float(gap.max()), float(np.sqrt(np.mean(gap**2))))
+            gap: xr.DataArray = (data[name] - data[f"exact_{name}"]) ** 2
+            squares = (gap.sum("part") if "part" in gap.dims else gap).values
+            found[name] = Deviation(float(np.sqrt(squares.max())), float(np.sqrt(squares.mean())))
     return found
 
 
@@ -200,15 +197,9 @@ def check_writable(name: str, path: str | os.PathLike[str], suffixes: Sequence[s
     return target
 
 
-def _with_exact_curves(data: xr.Dataset, setup: Setup, progress: bool) -> xr.Dataset:
+def _with_exact_curves(data: xr.Dataset, task: AbstractTask, progress: bool) -> xr.Dataset:
     began = time.perf_counter()
     console = Console(stderr=True, quiet=not progress)
     with console.status("exact twin, by QuTiP"):
-        twin = exact.mesolve(setup.model, setup.state, data["time"].values, observables=setup.observables)
-    curves = {"exact_bloch": (data["bloch"].dims, twin.bloch)}
-    for name, values in twin.expect.items():
-        dims = data[f"expect_{name}"].dims
-        real, imaginary = np.real(values), np.imag(values)
-        parts = np.stack([real, imaginary], axis=-1) if "part" in dims else real
-        curves[f"exact_expect_{name}"] = (dims, parts)
+        curves = task.exact_curves(data)
     return data.assign(curves).assign_attrs(exact_wall_time=time.perf_counter() - began)

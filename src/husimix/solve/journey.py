@@ -28,6 +28,10 @@ class Status(enum.Enum):
         "The velocity became infinite or undefined. Raise the damping of the metric solver, or use SpectralCutoff."
     )
     MAX_STEPS = "The run used up `max_steps`. Raise max_steps, loosen rtol and atol, or raise the damping."
+    NOT_STATIONARY = (
+        "No start became stationary: expectation values still change faster than the tolerance. Raise max_time or the "
+        "number of components, or loosen the tolerance."
+    )
     PAUSED = "The run was paused and can go on from where it is."
     INTERRUPTED = "The run was interrupted; everything up to the last save time is kept."
 

@@ -22,6 +22,8 @@ __all__ = ["Pace", "Stationary", "newton", "pace"]
 _DAMPING = 1e-6
 _DIFFERENCE = 1e-6
 _MOST_STEPS = 20
+# So many steps must lower the speed by a fifth, or there is nothing near to be found.
+_PATIENCE = 6
 _GROWTH, _SHRINKAGE = 4.0, 0.125
 
 
@@ -52,8 +54,8 @@ def newton(motion: Motion, point: Point, first_step: float, tolerance: float) ->
         The best point found. Cost of a step: P forces and a factorisation of P rows.
     """
     best, length = pace(motion, point).speed, first_step
-    steps = 0
-    while steps < _MOST_STEPS and best > tolerance and length > 1e-3 * first_step:
+    steps, goal, given = 0, 0.8 * best, _PATIENCE
+    while steps < min(_MOST_STEPS, given) and best > tolerance and length > 1e-3 * first_step:
         steps += 1
         tried = _implicit_step(motion, point, jnp.asarray(length), jnp.asarray(first_step))
         reached = pace(motion, tried).speed
@@ -61,6 +63,8 @@ def newton(motion: Motion, point: Point, first_step: float, tolerance: float) ->
             point, best, length = tried, reached, length * _GROWTH
         else:
             length *= _SHRINKAGE
+        if best < goal:
+            goal, given = 0.8 * best, steps + _PATIENCE
     return Stationary(point, best, steps)
 
 
@@ -70,22 +74,25 @@ class Pace(NamedTuple):
     Attributes:
         speed: ‖Ṙ‖/‖R‖.
         flow: ‖𝓛R‖/‖R‖.
+        rates: the velocity of weights and coordinates.
     """
 
     speed: float
     flow: float
+    rates: Point
 
 
 def pace(motion: Motion, point: Point) -> Pace:
     """The speed of a point, and the flow that it would have to follow."""
-    return Pace(*(float(x) for x in jax.device_get(_pace(motion, point))))
+    (speed, flow), rates = _pace(motion, point)
+    return Pace(float(speed), float(flow), rates)
 
 
 @eqx.filter_jit
-def _pace(motion: Motion, point: Point) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    _, report = motion.velocity(point)
+def _pace(motion: Motion, point: Point) -> tuple[Float[Array, " two"], Point]:
+    rates, report = motion.velocity(point)
     squares = jnp.stack([report.captured, motion.squared_flow(point)])
-    return tuple(jnp.sqrt(jnp.maximum(squares, 0.0) / report.norm))
+    return jnp.sqrt(jnp.maximum(squares, 0.0) / report.norm), rates
 
 
 @eqx.filter_jit

@@ -106,15 +106,24 @@ class Recorder:
     def look(self, point: Point) -> Look:
         """What a result holds of a point, without keeping it."""
         seen: _Seen = jax.device_get(_look(self._view, point))
-        sites, pairs = np.asarray(seen.sites), np.asarray(seen.pairs)
+        sites, pairs = np.asarray(seen.expectations.sites), np.asarray(seen.expectations.pairs)
         return Look(
             bloch=sites[:, 1:4],
-            expect={name: m.number(seen.values[name]) for name, m in self._view.measurements.items()},
+            expect={name: m.number(seen.expectations.values[name]) for name, m in self._view.measurements.items()},
             trace=float(seen.trace),
             purity=float(seen.purity),
             pairs=pairs,
             physicality=smallest_eigenvalues(self._view.manifold.basis, sites, pairs, self._pairs),
         )
+
+    def drift(self, point: Point, rates: Point) -> float:
+        """The largest rate of change, in 1/time, of any expectation value: of one site, two neighbours, observables.
+
+        Args:
+            point: where.
+            rates: the velocity there.
+        """
+        return float(_drift(self._view, point, rates))
 
     def __call__(self, t: float, point: Point, step: StepRecord) -> None:
         """Measure and keep what belongs to a save time."""
@@ -178,27 +187,43 @@ class _View(eqx.Module):
         return Mixture(point.weights, point.coordinates[:, self.lattice_sites], self.manifold, group)
 
 
-class _Seen(NamedTuple):
-    """What a point looks like."""
+class _Expectations(NamedTuple):
+    """The expectation values that a result holds of a point."""
 
     sites: Float[Array, "site operator"]
     pairs: Float[Array, "pair operator operator"]
+    values: dict[str, Complex[Array, ""]]
+
+
+class _Seen(NamedTuple):
+    """What a point looks like."""
+
+    expectations: _Expectations
     trace: Float[Array, ""]
     purity: Float[Array, ""]
-    values: dict[str, Complex[Array, ""]]
+
+
+def _expectations(view: _View, point: Point) -> _Expectations:
+    state = view.mixture(point, view.group)
+    values = {name: measurement.value(state) for name, measurement in view.measurements.items()}
+    return _Expectations(view.average(state.site_values()), view.pairs.values(state), values)
 
 
 @eqx.filter_jit
 def _look(view: _View, point: Point) -> _Seen:
     """All that a result holds of a point, in one call: many small ones would cost more than the steps between."""
-    state = view.mixture(point, view.group)
     return _Seen(
-        sites=view.average(state.site_values()),
-        pairs=view.pairs.values(state),
+        expectations=_expectations(view, point),
         trace=jnp.sum(point.weights),
         purity=_purity(point, view.manifold, view.contacts),
-        values={name: measurement.value(state) for name, measurement in view.measurements.items()},
     )
+
+
+@eqx.filter_jit
+def _drift(view: _View, point: Point, rates: Point) -> Float[Array, ""]:
+    _, slopes = jax.jvp(lambda p: _expectations(view, p), (point,), (rates,))
+    # Models without couplings have no neighbours.
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(slope), initial=0.0) for slope in jax.tree.leaves(slopes)]))
 
 
 def _purity(point: Point, manifold: AbstractManifold, contacts: Contacts) -> Float[Array, ""]:

@@ -9,13 +9,13 @@ import numpy as np
 
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
-from husimix.solve import dataset
+from husimix.solve import dataset, files
 from husimix.solve.journey import Status
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Result", "load"]
+__all__ = ["Result"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Result:
         Raises:
             OSError: if the file cannot be written.
         """
-        return dataset.write(self.to_xarray(), Path(path))
+        return files.write({"/": self.to_xarray()}, Path(path))
 
     def __repr__(self) -> str:
         names = ", ".join(self.expect) or "none"
@@ -92,20 +92,3 @@ class Result:
             f"Result: {self.status.name.lower()}, {len(self.times)} times up to t = {last}, "
             f"{self.final_state.n_sites} sites, {self.final_state.n_components} components, observables: {names}"
         )
-
-
-def load(path: str | os.PathLike[str]) -> Result:
-    """Read a result that `Result.save` wrote.
-
-    Args:
-        path: a NetCDF file.
-
-    Returns:
-        The `Result`, with its model and states ready to use.
-
-    Raises:
-        ValueError: if there is no such file, or it is not a husimix result, or it is cut off.
-    """
-    parts = dataset.from_dataset(dataset.read(Path(path)))
-    status = Status[parts.pop("status")]
-    return Result(status=status, **parts)

@@ -1,17 +1,24 @@
 """Steady states along a line of models, each started from the one before."""
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from husimix._errors import argument_error
 from husimix.physics.lindbladian import Lindbladian
+from husimix.solve import files, steady_dataset
 from husimix.solve.arrangement import arrange
+from husimix.solve.journey import Status
 from husimix.solve.setup import check_kind
 from husimix.solve.steadystate import SteadyState, steadystate
 from husimix.solve.symmetries import same_elements
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Scan", "scan"]
 
@@ -21,14 +28,22 @@ class Scan:
     """What `husimix.scan` returns.
 
     Attributes:
-        values: (S,) what was scanned.
+        values: (S,) what was scanned; after an interruption, as far as it came.
         forward: the steady states in the order of `values`.
-        backward: those found on the way back, in the same order; empty if it was not asked for.
+        backward: those found on the way back, in the same order; empty if it was not asked for or was not finished.
+        name: what the values are called.
     """
 
     values: np.ndarray
     forward: list[SteadyState]
     backward: list[SteadyState]
+    name: str = "value"
+
+    @property
+    def status(self) -> Status:
+        """How the first search ended that did not find what was asked for; COMPLETED if all did."""
+        ends = [found.status for found in (*self.forward, *self.backward)]
+        return next((status for status in ends if status is not Status.COMPLETED), Status.COMPLETED)
 
     @property
     def bloch(self) -> np.ndarray:
@@ -47,6 +62,29 @@ class Scan:
         """(S,) an observable on the way forward."""
         return np.array([found.expect[name] for found in self.forward])
 
+    def to_xarray(self) -> "xr.Dataset":
+        """The numbers as a labelled dataset, states apart.
+
+        Returns:
+            A dataset with dimensions way ("forward", "backward"), value, site and axis, and the variables of
+            `SteadyState.to_xarray` along the first two.
+        """
+        return steady_dataset.scan_to_dataset(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write all steady states to a NetCDF file, whole or not at all; `husimix.load` reads it.
+
+        Args:
+            path: where to; an existing file is replaced only when the new one is complete.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        return files.write(steady_dataset.scan_groups(self), Path(path))
+
     def __repr__(self) -> str:
         n = sum(found.converged for found in self.forward)
         return f"Scan: {len(self.values)} steady states, {n} converged"
@@ -56,6 +94,7 @@ def scan(
     model_of: Callable[[float], Lindbladian],
     values: Iterable[float],
     *,
+    name: str = "value",
     backward: bool = False,
     **arguments: Any,
 ) -> Scan:
@@ -67,11 +106,12 @@ def scan(
     Args:
         model_of: the Lindbladian for a value, such as `lambda g: hx.models.dissipative_ising(lattice, g=g)`.
         values: (S,) in the order of the scan.
+        name: what the values are called in files and pictures.
         backward: go back as well, from the last to the first: where both ways differ there is hysteresis.
         **arguments: of `steadystate`; `starts` is 1, and `state` starts the first point.
 
     Returns:
-        A `Scan`.
+        A `Scan`. After an interruption it holds the points before; a way back that was not finished is left out.
 
     Raises:
         ValueError: for values that are no numbers, or arguments that `steadystate` refuses.
@@ -89,11 +129,14 @@ def scan(
             before = found[-1] if found else before
             is_near = before is not None and _same_group(model, before, chosen)
             found.append(steadystate(model, before.state if before and is_near else begin, **chosen))
+            if found[-1].status is Status.INTERRUPTED:
+                return found[:-1] if len(found) > 1 else found
         return found
 
     forward = follow(models, None)
-    back = follow(models[::-1], forward[-1]) if backward else []
-    return Scan(points, forward, back[::-1])
+    is_whole = len(forward) == len(points) and forward[-1].status is not Status.INTERRUPTED
+    back = follow(models[::-1], forward[-1]) if backward and is_whole else []
+    return Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name)
 
 
 def _same_group(model: Lindbladian, before: SteadyState, chosen: dict[str, Any]) -> bool:

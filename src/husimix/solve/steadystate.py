@@ -1,10 +1,12 @@
 """The front door of steady states: evolve until little moves, then solve for the stationary point directly."""
 
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,31 +14,22 @@ import numpy as np
 from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
 from husimix.phasespace.manifolds import AbstractManifold, Bloch
 from husimix.phasespace.mixture import Mixture, product_state
-from husimix.phasespace.observables import Measurement
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry import SymmetryGroup
-from husimix.solve.journey import Glance, Journey, Status, StepRecord
-from husimix.solve.newton import Pace, newton, pace
-from husimix.solve.physicality import neighbours, warn_of_violations
-from husimix.solve.progress import ProgressMeter
-from husimix.solve.recording import Look, Recorder
+from husimix.solve import files, steady_dataset
+from husimix.solve.journey import Status
+from husimix.solve.physicality import warn_of_violations
+from husimix.solve.search import Found, search
 from husimix.solve.settings import TDVP
-from husimix.solve.setup import Setup, check_kind, check_observables, one_blas_thread, set_up
-from husimix.solve.stepping import evolve
+from husimix.solve.setup import check_kind, check_observables, set_up
 from husimix.solve.symmetries import Symmetry
-from husimix.solve.tdvp import Point
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["SteadyState", "steadystate"]
 
-# Newton steps begin when the speed has fallen below this, in units of the dissipation rate.
-_NEAR = 1e-3
-# By what it must fall further if they did not succeed.
-_NEARER = 10.0
-# Speeds below this, in units of the dissipation rate and of rtol, are errors of the time steps.
-_NOISE = 30.0
-# Looks at the speed per unit of the inverse dissipation rate.
-_LOOKS = 4
 # What starts may differ by, in any one-site expectation value, before several steady states are suspected.
 _DISAGREEMENT = 0.02
 
@@ -51,13 +44,15 @@ class SteadyState:
         expect: the observables by name.
         residual: ‖𝓛R‖/‖R‖ in the metric, in 1/time: what keeps the state from being stationary, since the ansatz cannot
             follow it. It tends to 0 with growing K.
-        speed: ‖Ṙ‖/‖R‖, in 1/time: what is left of the motion itself.
-        converged: whether the speed fell below the tolerance.
+        speed: ‖Ṙ‖/‖R‖, in 1/time: what is left of the motion itself, most of it in what no expectation value sees.
+        drift: the largest rate of change of any expectation value of a site, of two neighbours, or of an observable,
+            in 1/time; where the state keeps wandering, of its means over windows of 5/rate.
         gap: the slowest relaxation rate, from how the speed fell at the end of the evolution: an estimate of the
             Liouvillian gap of the symmetric sector; nan if it did not fall exponentially.
         disagreement: the largest difference of one-site expectation values and observables between starts.
         alternatives: the stationary states of the other starts.
         diagnostics: purity, smallest eigenvalues of reduced density matrices and what else `Result` knows of a time.
+        status: how the search ended; its value is the remedy if it did not find what was asked for.
         model: the Lindbladian.
         settings: every setting that the search depends on.
         wall_time: seconds, compilation included.
@@ -68,14 +63,43 @@ class SteadyState:
     expect: dict[str, float | complex]
     residual: float
     speed: float
-    converged: bool
+    drift: float
     gap: float
     disagreement: float
     alternatives: list[Mixture]
     diagnostics: dict[str, float]
+    status: Status
     model: Lindbladian
     settings: dict[str, Any]
-    wall_time: float = field(repr=False, default=0.0)
+    wall_time: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the drift fell below the tolerance."""
+        return self.status is Status.COMPLETED
+
+    def to_xarray(self) -> "xr.Dataset":
+        """The numbers as a labelled dataset with the model, settings and versions in its attributes, states apart.
+
+        Returns:
+            A dataset with dimensions site and axis; one variable for each observable, `expect_NAME`, and for each
+            diagnostic, `diagnostic_NAME`.
+        """
+        return steady_dataset.steady_to_dataset(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the numbers and all states to a NetCDF file, whole or not at all; `husimix.load` reads it.
+
+        Args:
+            path: where to; an existing file is replaced only when the new one is complete.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        return files.write(steady_dataset.steady_groups(self), Path(path))
 
     def __repr__(self) -> str:
         ending = "converged" if self.converged else "not converged"
@@ -83,22 +107,6 @@ class SteadyState:
             f"SteadyState: {self.state.n_sites} sites, {self.state.n_components} components, {ending}, "
             f"residual {self.residual:.2g}, gap {self.gap:.3g}"
         )
-
-
-class _Found(NamedTuple):
-    """The end of one search."""
-
-    setup: Setup
-    recorder: Recorder
-    point: Point
-    look: Look
-    pace: Pace
-    gap: float
-
-    @property
-    def values(self) -> np.ndarray:
-        """All expectation values in a row."""
-        return np.concatenate([self.look.bloch.ravel(), [*self.look.expect.values()]])
 
 
 def steadystate(
@@ -114,14 +122,15 @@ def steadystate(
     method: TDVP | None = None,
     seed: int = 0,
     starts: int = 2,
-    tolerance: float = 1e-4,
+    tolerance: float = 3e-4,
     max_time: float | None = None,
     progress: bool = True,
 ) -> SteadyState:
     """The stationary state of an open spin system.
 
     From each start the state is evolved until little moves, then Newton steps solve F(θ) = μ e for the stationary point
-    (docs/theory.md, eq. 23). Different ends of different starts are reported as possible multistability.
+    (docs/theory.md, eq. 23). Where there is none, because K components keep wandering, the search ends when means over
+    windows of 5/rate are stationary. Different ends of different starts are reported as possible multistability.
 
     Args:
         model: the Lindbladian of N sites; must have dissipation.
@@ -136,7 +145,7 @@ def steadystate(
         method: numerical settings, `TDVP()` by default.
         seed: of the extra initial components.
         starts: how many starts to compare.
-        tolerance: the speed ‖Ṙ‖/‖R‖ at which a state counts as stationary, in units of the mean dissipation rate.
+        tolerance: the drift at which a state counts as stationary, in units of the mean dissipation rate.
         max_time: the longest evolution, in the unit of 1/rate; 60 over the mean dissipation rate by default.
         progress: show a progress meter.
 
@@ -160,12 +169,15 @@ def steadystate(
     chosen = {"components": components, "manifold": manifold, "metric": metric, "symmetry": symmetry}
     chosen |= {"window": window, "method": method}
     measured = check_observables(observables, first)
-    found = []
+    found: list[Found] = []
     for number in range(starts):
         begin = _mixed(first) if number == 1 and manifold == "bloch" else first
         setup = set_up(model, begin, seed=seed + max(0, number - 1), **chosen)
-        found.append(_search(setup, measured, rate, tolerance, longest, progress))
-    return _result(found, rate, tolerance, {"starts": starts, "tolerance": tolerance}, time.perf_counter() - began)
+        found.append(search(setup, measured, tolerance * rate, rate, longest, progress))
+        if found[-1].status is Status.INTERRUPTED:
+            break
+    settings = {"starts": starts, "tolerance": tolerance, "max_time": longest}
+    return _result(found, settings, time.perf_counter() - began)
 
 
 def _mixed(state: Mixture) -> Mixture:
@@ -174,71 +186,19 @@ def _mixed(state: Mixture) -> Mixture:
     return Mixture(jnp.ones(1), coordinates, Bloch(state.basis), SymmetryGroup.identity(state.n_sites))
 
 
-def _search(
-    setup: Setup,
-    measured: Mapping[str, Operator],
-    rate: float,
-    tolerance: float,
-    longest: float,
-    progress: bool,
-) -> _Found:
-    motion, group = setup.motion, setup.arrangement.group
-    measurements = {name: Measurement(o, group) for name, o in measured.items()}
-    pairs = neighbours(setup.model, group)
-    recorder = Recorder(setup.arrangement, motion.manifold, motion.contacts, measurements, False, pairs)
-    seen: list[tuple[float, float]] = []
-    near, noise = _NEAR * rate, _NOISE * setup.method.rtol * rate
-
-    def look(t: float, point: Point, _: StepRecord) -> bool:
-        seen.append((t, pace(motion, point).speed))
-        return seen[-1][1] < near
-
-    with one_blas_thread(), ProgressMeter("steadystate", 0.0, longest, progress) as meter:
-
-        def show(glance: Glance) -> None:
-            meter.update(min(glance.t, longest), glance.accepted)
-
-        reached, point = 0.0, setup.start
-        while True:
-            times = np.linspace(reached, longest, max(2, round(_LOOKS * rate * (longest - reached)) + 1))
-            most = setup.method.max_steps
-            status, journey = evolve(motion, Journey.begin(reached, point), times, setup.control, most, look, show)
-            reached, point = journey.t, journey.point
-            if status is not Status.COMPLETED:
-                text = f"The evolution stopped at t = {reached:.6g}. {status.value}"
-                warnings.warn(text, HusimixWarning, stacklevel=4)
-                break
-            found = point if motion.factored else newton(motion, point, 1.0 / rate, tolerance * rate).point
-            is_stationary = pace(motion, found).speed <= tolerance * rate
-            if is_stationary or reached >= longest * (1 - 1e-9):
-                point = found if is_stationary else point
-                break
-            near = seen[-1][1] / _NEARER
-        return _Found(setup, recorder, point, recorder.look(point), pace(motion, point), _gap(seen, noise))
-
-
-def _gap(seen: list[tuple[float, float]], noise: float) -> float:
-    """The rate at which the speed fell over the last third of the evolution, as long as it stood out of the noise."""
-    clear = [look for look in seen[1:] if look[1] > noise]
-    if len(clear) < 4:
-        return float("nan")
-    t, v = np.array(clear[-max(4, len(clear) // 3) :]).T
-    slope = -np.polyfit(t, np.log(v), 1)[0]
-    return float(slope) if slope > 0 else float("nan")
-
-
-def _result(
-    found: list[_Found], rate: float, tolerance: float, settings: dict[str, Any], wall_time: float
-) -> SteadyState:
-    settled = [f for f in found if f.pace.speed <= tolerance * rate]
+def _result(found: list[Found], settings: dict[str, Any], wall_time: float) -> SteadyState:
+    settled = [f for f in found if f.status is Status.COMPLETED]
     best = min(settled or found, key=lambda f: f.pace.flow)
-    disagreement = max(float(np.abs(f.values - best.values).max()) for f in found)
-    if not settled:
-        text = f"No start became stationary: ‖Ṙ‖/‖R‖ = {best.pace.speed:.2g}. Raise max_time, or the method's damping."
+    # An interrupted search tells nothing of where it would have ended.
+    ends = [f for f in found if f.status is not Status.INTERRUPTED] or found
+    status = Status.INTERRUPTED if len(ends) < len(found) or ends[-1].status is Status.INTERRUPTED else best.status
+    disagreement = max(float(np.abs(f.values - best.values).max()) for f in ends)
+    if status is not Status.COMPLETED:
+        text = f"{status.value} The drift is {best.drift:.2g}."
         warnings.warn(text, HusimixWarning, stacklevel=3)
     if disagreement > _DISAGREEMENT:
         text = (
-            f"The {len(found)} starts end in states that differ by up to {disagreement:.2g}: there may be several "
+            f"The {len(ends)} starts end in states that differ by up to {disagreement:.2g}: there may be several "
             "steady states (`alternatives` holds the others), or too few components."
         )
         warnings.warn(text, HusimixWarning, stacklevel=3)
@@ -250,11 +210,12 @@ def _result(
         expect=look.expect,
         residual=best.pace.flow,
         speed=best.pace.speed,
-        converged=bool(settled),
+        drift=best.drift,
         gap=best.gap,
         disagreement=disagreement,
         alternatives=[f.recorder.mixture(f.point) for f in found if f is not best],
-        diagnostics=look.diagnostics(),
+        diagnostics=look.diagnostics() | {"components": len(best.point.weights)},
+        status=status,
         model=best.setup.model,
         settings=best.setup.settings | settings,
         wall_time=wall_time,

@@ -1,0 +1,95 @@
+"""What the command line tells of a result."""
+
+import json
+import time
+
+import typer
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+from husimix.apps import runner
+from husimix.apps.config import RunFile
+from husimix.physics.lindbladian import Lindbladian
+from husimix.solve.journey import Status
+from husimix.solve.steady_dataset import NUMBERS
+
+__all__ = ["print_errors", "print_summary", "print_times"]
+
+
+def print_summary(data: xr.Dataset) -> None:
+    """What a result holds: how it ended, its size, and expectation values."""
+    model = Lindbladian.from_dict(json.loads(data.attrs["model"]))
+    settings, status = json.loads(data.attrs["settings"]), Status[data.attrs["status"]]
+    typer.echo(str(data.attrs["title"]))
+    typer.echo(f"status      {status.name.lower()}: {status.value}")
+    typer.echo(f"sites       {model.n_sites}" + (f", {model.lattice!r}" if model.lattice else ""))
+    typer.echo(f"seed        {settings['seed']}")
+    typer.echo(f"wall time   {float(data.attrs['wall_time']):.3g} s, compilation included")
+    {"dynamics": _print_dynamics, "steadystate": _print_steady, "scan": _print_scan}[data.attrs["kind"]](data)
+
+
+def _print_dynamics(data: xr.Dataset) -> None:
+    times = data["time"].values
+    if len(times) == 0:
+        typer.echo("no save time was reached")
+        return
+    counts = sorted({int(k) for k in data["diagnostic_components"].values})
+    typer.echo(f"components  {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else ""))
+    if "diagnostic_estimated_error" in data:
+        typer.echo(f"error       {float(data['diagnostic_estimated_error'].max()):.2g}, estimated, at the worst time")
+    typer.echo(f"times       {len(times)} from {times[0]:g} to {times[-1]:g}")
+    _print_values("at the end", data.isel(time=-1))
+
+
+def _print_steady(data: xr.Dataset) -> None:
+    typer.echo(f"components  {int(data['diagnostic_components'])}")
+    for name, text in NUMBERS.items():
+        typer.echo(f"{name:<12}{float(data[name]):.3g}, {text}")
+    _print_values("stationary", data)
+
+
+def _print_scan(data: xr.Dataset) -> None:
+    name = str(data.attrs["parameter"])
+    names = [str(v) for v in data.data_vars if str(v).startswith("expect_") and "part" not in data[v].dims]
+    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names), "drift")
+    for way in data["way"].values:
+        for value in data["value"].values:
+            found = data.sel(way=way, value=value)
+            spins = [float(found["bloch"].sel(axis=axis).mean("site")) for axis in "xyz"]
+            numbers = [*spins, *(float(found[n]) for n in names)]
+            table.add_row(f"{value:g}", str(way), *(f"{x:.5f}" for x in numbers), f"{float(found['drift']):.1e}")
+    Console().print(table)
+
+
+def _print_values(when: str, data: xr.Dataset) -> None:
+    spins = ", ".join(f"σ{axis} {data['bloch'].sel(axis=axis).mean():.6g}" for axis in "xyz")
+    typer.echo(f"{when:<12}mean over sites: {spins}")
+    for name in map(str, data.data_vars):
+        if name.startswith("expect_"):
+            value = data[name].values
+            shown = f"{value:.6g}" if value.ndim == 0 else f"{complex(*value):.6g}"
+            typer.echo(f"            {name.removeprefix('expect_')} {shown}")
+
+
+def print_errors(data: xr.Dataset) -> None:
+    """A table of deviations from the exact twin, if the data hold it."""
+    if "exact_bloch" not in data:
+        return
+    table = Table("deviation from exact", "worst", "rms")
+    for name, deviation in runner.errors(data).items():
+        label = "⟨σ⟩, all sites and times" if name == "bloch" else name.removeprefix("expect_")
+        table.add_row(label, f"{deviation.worst:.2e}", f"{deviation.rms:.2e}")
+    Console().print(table)
+
+
+def print_times(outcome: runner.Outcome, run_file: RunFile) -> None:
+    """Wall times of the demonstration; runs the variational part once more to time it without compilation."""
+    began = time.perf_counter()
+    runner.solve(run_file.build())
+    again = time.perf_counter() - began
+    table = Table("wall time", "seconds")
+    table.add_row("variational, first run (compiles)", f"{outcome.data.attrs['wall_time']:.1f}")
+    table.add_row("variational, second run", f"{again:.1f}")
+    table.add_row("exact, QuTiP", f"{outcome.data.attrs['exact_wall_time']:.1f}")
+    Console().print(table)

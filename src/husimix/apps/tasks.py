@@ -1,0 +1,185 @@
+"""What a run file can ask for: time evolution, a steady state, or a scan of steady states."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from husimix.apps import exact
+from husimix.phasespace.mixture import Mixture
+from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.operators import Operator
+from husimix.solve.estimate import Estimate, estimate
+from husimix.solve.journey import Status
+from husimix.solve.mesolve import mesolve
+from husimix.solve.result import Result
+from husimix.solve.scan import Scan, scan
+from husimix.solve.steadystate import SteadyState, steadystate
+
+__all__ = ["AbstractTask", "Dynamics", "ParameterScan", "Stationary"]
+
+Curves = dict[str, tuple[tuple[str, ...], np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AbstractTask(ABC):
+    """Something to compute.
+
+    Attributes:
+        model: the Lindbladian, with its lattice.
+        state: the initial state.
+        observables: operators by name.
+        arguments: keyword arguments of `mesolve` and `steadystate` that were chosen.
+    """
+
+    model: Lindbladian
+    state: Mixture
+    observables: dict[str, Operator]
+    arguments: dict[str, Any]
+
+    @abstractmethod
+    def solve(self, progress: bool) -> Any:
+        """The variational result. Raises ValueError for settings that do not fit."""
+
+    @abstractmethod
+    def trouble(self, result: Any) -> str:
+        """Why a result is not what was asked for, in one line; empty if it is."""
+
+    @abstractmethod
+    def check_exact(self) -> None:
+        """Refuse what the exact twin cannot do. Raises ValueError."""
+
+    @abstractmethod
+    def exact_curves(self, data: xr.Dataset) -> Curves:
+        """By the exact twin: variables `exact_NAME` for the variational ones of a dataset."""
+
+    def estimate(self) -> Estimate:
+        """What the first evolution will need. Raises ValueError for settings that `estimate` refuses."""
+        names = inspect.signature(estimate).parameters.keys()
+        return estimate(self.model, self.state, **{k: v for k, v in self.arguments.items() if k in names})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dynamics(AbstractTask):
+    """Time evolution; `times` are the (T,) save times."""
+
+    times: np.ndarray
+
+    def solve(self, progress: bool) -> Result:
+        """See `AbstractTask`."""
+        return mesolve(
+            self.model, self.state, self.times, observables=self.observables, progress=progress, **self.arguments
+        )
+
+    def trouble(self, result: Result) -> str:
+        """See `AbstractTask`."""
+        if result.completed:
+            return "" if result.status is Status.COMPLETED else result.status.value
+        reached = f"It came to t = {result.times[-1]:g}." if len(result.times) else "No save time was reached."
+        return f"{result.status.value} {reached}"
+
+    def check_exact(self) -> None:
+        """See `AbstractTask`."""
+        exact.check_evolvable(self.model)
+
+    def exact_curves(self, data: xr.Dataset) -> Curves:
+        """See `AbstractTask`."""
+        twin = exact.mesolve(self.model, self.state, data["time"].values, observables=self.observables)
+        return _curves([twin], data, ("time",))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _AbstractSearch(AbstractTask):
+    """Steady states; `search` holds the arguments that only `steadystate` has."""
+
+    search: dict[str, Any]
+
+    def check_exact(self) -> None:
+        """See `AbstractTask`."""
+        exact.check_solvable(self.model)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stationary(_AbstractSearch):
+    """One steady state."""
+
+    def solve(self, progress: bool) -> SteadyState:
+        """See `AbstractTask`."""
+        chosen = self.arguments | self.search
+        return steadystate(self.model, self.state, observables=self.observables, progress=progress, **chosen)
+
+    def trouble(self, result: SteadyState) -> str:
+        """See `AbstractTask`."""
+        return "" if result.converged else result.status.value
+
+    def exact_curves(self, data: xr.Dataset) -> Curves:
+        """See `AbstractTask`."""
+        return _curves([exact.steadystate(self.model, observables=self.observables)], data, ())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ParameterScan(_AbstractSearch):
+    """Steady states along a parameter of the model.
+
+    Attributes:
+        name: of the parameter.
+        values: in order.
+        model_of: the model for a value.
+        backward: whether to go back as well.
+    """
+
+    name: str
+    values: np.ndarray
+    model_of: Callable[[float], Lindbladian]
+    backward: bool
+
+    def solve(self, progress: bool) -> Scan:
+        """See `AbstractTask`."""
+        return scan(
+            self.model_of,
+            self.values,
+            name=self.name,
+            backward=self.backward,
+            state=self.state,
+            observables=self.observables,
+            progress=progress,
+            **self.arguments,
+            **self.search,
+        )
+
+    def trouble(self, result: Scan) -> str:
+        """See `AbstractTask`."""
+        found = [*result.forward, *result.backward]
+        missed = sum(not each.converged for each in found)
+        asked = len(self.values) * (1 + self.backward)
+        if len(found) < asked:
+            return f"{Status.INTERRUPTED.value} It came up to {len(found)} of {asked} steady states."
+        return f"{missed} of {asked} states are not stationary." if missed else ""
+
+    def exact_curves(self, data: xr.Dataset) -> Curves:
+        """See `AbstractTask`."""
+        models = (self.model_of(float(value)) for value in data["value"].values)
+        return _curves((exact.steadystate(model, observables=self.observables) for model in models), data, ("value",))
+
+
+def _curves(twins: Iterable[exact.ExactResult], data: xr.Dataset, dims: tuple[str, ...]) -> Curves:
+    """Exact results, one after the other along `dims`, as variables that match those of a dataset."""
+    results = list(twins)
+
+    def joined(parts: list[np.ndarray]) -> np.ndarray:
+        values = np.concatenate(parts)
+        return values if dims else values[0]
+
+    curves: Curves = {"exact_bloch": ((*dims, "site", "axis"), joined([r.bloch for r in results]))}
+    for name in results[0].expect:
+        values = joined([r.expect[name] for r in results])
+        if "part" in data[f"expect_{name}"].dims:
+            parts = np.stack([np.real(values), np.imag(values)], axis=-1)
+            curves[f"exact_expect_{name}"] = ((*dims, "part"), parts)
+        else:
+            curves[f"exact_expect_{name}"] = (dims, np.real(values))
+    return curves

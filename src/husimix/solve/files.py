@@ -1,0 +1,58 @@
+"""Files of results: NetCDF, written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from husimix._errors import argument_error
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FORMAT", "read", "write"]
+
+FORMAT = 1
+"""Of the files, in their attribute `husimix_format`."""
+
+
+def write(groups: "Mapping[str, xr.Dataset]", path: Path) -> Path:
+    """Write the groups of a file, "/" first, beside its place, then move it there: a failure leaves no half of it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        for number, (name, data) in enumerate(groups.items()):
+            data.to_netcdf(temporary, engine="h5netcdf", group=name, mode="a" if number else "w")
+        # mkstemp makes files for the owner alone; a result has the permissions of any other new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def read(path: Path) -> "dict[str, xr.Dataset]":
+    """The groups of a file that `write` wrote. Raises ValueError, naming the path, for anything else."""
+    import xarray as xr
+
+    if not path.is_file():
+        raise argument_error("path", "name an existing file", path)
+    try:
+        groups = xr.open_groups(path, engine="h5netcdf")
+        for name, data in groups.items():
+            with data:
+                groups[name] = data.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        fix = "The file is cut off or is no NetCDF file; run again or restore a copy."
+        raise argument_error("path", "name a readable NetCDF file", path, fix) from error
+    attrs = groups["/"].attrs
+    if "husimix_format" not in attrs:
+        raise argument_error("path", "name a result of husimix", path, "It is a NetCDF file of something else.")
+    if attrs["husimix_format"] != FORMAT:
+        found = f"format {attrs['husimix_format']} in {path}"
+        raise argument_error("path", f"name a result in format {FORMAT}", found, "Upgrade husimix.")
+    return groups
