@@ -29,7 +29,7 @@ CASES = (
     (
         "XYZ, J=(0.9, 1.2, 1), ring of 6",
         hx.models.dissipative_xyz(RING, Jx=0.9, Jy=1.2, Jz=1.0),
-        ({"components": 8}, {"components": 16}, *SYMMETRIES),
+        ({"components": 8}, *SYMMETRIES),
     ),
     (
         "Ising, V=5, g=5, ring of 6",
@@ -38,9 +38,9 @@ CASES = (
             {"components": 8},
             {"components": 16},
             *SYMMETRIES,
-            {"components": 16, "manifold": "coherent"},
-            {"components": 16, "metric": "hilbert-schmidt"},
-            {"components": 16, "symmetry": None},
+            {"components": 8, "manifold": "coherent"},
+            {"components": 8, "metric": "hilbert-schmidt"},
+            {"components": 8, "symmetry": None},
         ),
     ),
     (

@@ -45,6 +45,7 @@ def test_exact_twin_refuses():
         hx.exact.mesolve(ising(hx.Lattice.chain(11)), hx.product_state(11), [0, 1])
     with pytest.raises(ValueError, match="`model` must have a dissipator of positive rate"):
         hx.exact.steadystate(ising(hx.Lattice.chain(2), gamma=0.0))
-    conserved = hx.Lindbladian(hx.sigmax(0), [hx.sigmam(0), hx.sigmaz(1)], n_sites=2)
-    with pytest.raises(ValueError, match="`model` must have a unique steady state"):
-        hx.exact.steadystate(conserved)
+    for n in (2, 5):  # by dense and by sparse linear algebra
+        conserved = hx.Lindbladian(hx.sigmax(0), [*map(hx.sigmam, range(n - 1)), hx.sigmaz(n - 1)], n_sites=n)
+        with pytest.raises(ValueError, match="`model` must have a unique steady state"):
+            hx.exact.steadystate(conserved)

@@ -124,24 +124,32 @@ def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | Non
 def _kernel(liouvillian: Any, size: int) -> np.ndarray:
     """The eigenvector of eigenvalue 0; refuses a second one."""
     if size <= 8:
-        solved: Any = np.linalg.eig(liouvillian.toarray())
-    else:
-        mixed = np.eye(size).reshape(-1).astype(complex) / size
-        arnoldi: Any = scipy.sparse.linalg.eigs
-        # Shifted by 1: the tolerance is relative to the eigenvalue, and relative to 0 nothing would ever be close.
-        shifted = liouvillian + scipy.sparse.eye_array(liouvillian.shape[0], format="csr")
-        values, vectors = arnoldi(shifted, k=2, which="LR", v0=mixed, ncv=60, tol=1e-12)
-        solved = values - 1, vectors
-    values, vectors = solved
-    order = np.argsort(np.abs(values))
-    if abs(values[order[1]]) < 1e-8:
-        raise argument_error(
-            "model",
-            "have a unique steady state",
-            "two",
-            "Something is conserved; evolve from a state instead.",
-        )
-    return vectors[:, order[0]]
+        values, vectors = np.linalg.eig(liouvillian.toarray())
+        order = np.argsort(np.abs(values))
+        _check_unique(abs(values[order[1]]) > 1e-8)
+        return vectors[:, order[0]]
+    # Shifted by 1: the tolerance is relative to the eigenvalue, and relative to 0 nothing would ever be close.
+    shifted = liouvillian + scipy.sparse.eye_array(liouvillian.shape[0], format="csr")
+    # Two starts end in two states if there are two. Asking for two eigenvalues would be several times slower, since
+    # the second is seldom as isolated as the first.
+    random = np.random.default_rng(0).normal(size=(size, size))
+    first, second = (_stationary(shifted, start, size) for start in (np.eye(size), random @ random.T))
+    _check_unique(np.abs(first - second).max() < 1e-6 * np.abs(first).max())
+    return first
+
+
+def _stationary(shifted: Any, start: np.ndarray, size: int) -> np.ndarray:
+    """The eigenvector of eigenvalue 1 that an Arnoldi iteration from some density matrix finds, of trace 1."""
+    v0 = start.reshape(-1).astype(complex) / np.trace(start)
+    found: Any = scipy.sparse.linalg.eigs(shifted, k=1, which="LR", v0=v0, ncv=40, tol=1e-10)
+    vector = found[1][:, 0]
+    return vector / np.trace(vector.reshape(size, size))
+
+
+def _check_unique(is_unique: bool) -> None:
+    if not is_unique:
+        fix = "Something is conserved; evolve from a state instead."
+        raise argument_error("model", "have a unique steady state", "two", fix)
 
 
 def require_qutip() -> Any:
