@@ -134,15 +134,16 @@ def _kernel(liouvillian: Any, size: int) -> np.ndarray:
     # the second is seldom as isolated as the first.
     random = np.random.default_rng(0).normal(size=(size, size))
     first, second = (_stationary(shifted, start, size) for start in (np.eye(size), random @ random.T))
-    _check_unique(np.abs(first - second).max() < 1e-6 * np.abs(first).max())
+    _check_unique(bool(np.abs(first - second).max() < 1e-6 * np.abs(first).max()))
     return first
 
 
 def _stationary(shifted: Any, start: np.ndarray, size: int) -> np.ndarray:
     """The eigenvector of eigenvalue 1 that an Arnoldi iteration from some density matrix finds, of trace 1."""
     v0 = start.reshape(-1).astype(complex) / np.trace(start)
-    found: Any = scipy.sparse.linalg.eigs(shifted, k=1, which="LR", v0=v0, ncv=40, tol=1e-10)
-    vector = found[1][:, 0]
+    arnoldi: Any = scipy.sparse.linalg.eigs
+    _, vectors = arnoldi(shifted, k=1, which="LR", v0=v0, ncv=40, tol=1e-10)
+    vector = vectors[:, 0]
     return vector / np.trace(vector.reshape(size, size))
 
 

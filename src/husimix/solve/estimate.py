@@ -85,7 +85,8 @@ class Estimate:
             f"{self.n_images} images), Gram matrix as {'a matrix' if self.gram == 'matrix' else 'factors'}",
             f"memory        {self.memory:.2g} GiB of {self.memory_limit:g} GiB allowed",
             f"time          about {self.seconds_per_step:.2g} s a step, "
-            f"{100 * self.seconds_per_step:.2g} s to {300 * self.seconds_per_step:.2g} s for 100 to 300 steps",
+            f"{100 * self.seconds_per_step:.2g} s to {300 * self.seconds_per_step:.2g} s for 100 to 300 steps, "
+            "and some 10 s to compile the first time",
         ]
         return "\n".join([*lines, *(f"advice        {line}" for line in self.advice)])
 
@@ -122,7 +123,11 @@ def estimate(
     count = check_integer("components", most[-1] if isinstance(most, tuple | list) and most else most, 1)
     start = (product_state(model.n_sites) if state is None else state).on_manifold(manifold)
     arrangement = arrange(model, start, symmetry, window)
-    return estimated(arrangement, count, start.manifold, settled)
+    found = estimated(arrangement, count, start.manifold, settled)
+    if isinstance(components, int):
+        return found
+    worst = f"This is the worst case: {count} components are taken only as long as fewer do not do."
+    return dataclasses.replace(found, advice=(worst, *found.advice))
 
 
 def estimated(arrangement: Arrangement, n_components: int, manifold: AbstractManifold, method: TDVP) -> Estimate:

@@ -36,6 +36,11 @@ class ProgressMeter:
         """Show that the run has come to `time` in `steps` steps."""
         self._progress.update(self._task, completed=time - self._start, time=time, steps=steps)
 
+    def finish(self) -> None:
+        """Show that the run has ended where it is, before the end of its range."""
+        task = next(t for t in self._progress.tasks if t.id == self._task)
+        self._progress.update(self._task, total=max(task.completed, 1e-300), end=task.fields["time"])
+
     def __enter__(self) -> Self:
         self._progress.__enter__()
         return self

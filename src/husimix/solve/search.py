@@ -161,6 +161,7 @@ def search(
             ends = [(drift(point), point), (drift(solved), solved), (trail.mean_drift, trail.typical())]
             least, best = min(ends, key=lambda end: end[0])
             if least <= tolerance:
+                meter.finish()
                 return ended(best, least, Status.COMPLETED)
             if reached >= longest * (1 - 1e-9):
                 return ended(best, least, Status.NOT_STATIONARY)
