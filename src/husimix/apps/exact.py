@@ -126,7 +126,7 @@ def _kernel(liouvillian: Any, size: int) -> np.ndarray:
     if size <= 8:
         values, vectors = np.linalg.eig(liouvillian.toarray())
         order = np.argsort(np.abs(values))
-        _check_unique(abs(values[order[1]]) > 1e-8)
+        _check_unique(bool(abs(values[order[1]]) > 1e-8))
         return vectors[:, order[0]]
     # Shifted by 1: the tolerance is relative to the eigenvalue, and relative to 0 nothing would ever be close.
     shifted = liouvillian + scipy.sparse.eye_array(liouvillian.shape[0], format="csr")
