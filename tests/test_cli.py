@@ -1,5 +1,6 @@
 """The command line: real files through `husimix run`, `info`, `plot`, `models` and `demo`."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -477,6 +478,18 @@ def test_scans_from_run_files(run_file, tmp_path):
     assert "completed" in husimix("info", output).stdout
     assert picture.read_text("utf-8").rstrip().endswith("</svg>")
     assert "Draw it with plot_scan." in refused("plot", output, "--map")
+
+
+def test_an_interrupted_scan_is_told(run_file, tmp_path, monkeypatch):
+    def interrupted(model_of, values, *, backward, **arguments):
+        assert backward
+        return dataclasses.replace(hx.scan(model_of, values[:1], **arguments), name="g")
+
+    monkeypatch.setattr(tasks, "scan", interrupted)
+    run_file.write_text(SCAN, encoding="utf-8")
+    outcome = husimix("run", run_file, "-o", tmp_path / "scan.nc", "--quiet")
+    assert outcome.exit_code == 1
+    assert "It came up to 1 of 4 steady states." in outcome.stderr
 
 
 def test_a_steady_state_that_was_not_found_is_told(run_file, tmp_path):

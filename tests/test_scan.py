@@ -67,6 +67,25 @@ def test_scans_save_and_load(tmp_path):
     np.testing.assert_array_equal(data["residual"].sel(way="forward"), [f.residual for f in found.forward])
 
 
+def test_each_search_starts_from_the_state_before(monkeypatch):
+    begun, ended = [], []
+
+    def remember(model, state, **settings):
+        begun.append(state)
+        ended.append(steadystate(model, state, **settings))
+        return ended[-1]
+
+    monkeypatch.setattr("husimix.solve.scan.steadystate", remember)
+    start = hx.product_state(3, "down")
+    hx.scan(
+        lambda g: hx.models.dissipative_ising(RING, g=g), [1.0, 0.8], state=start, backward=True, components=2,
+        progress=False,
+    )  # fmt: skip
+    assert begun == [start, *(found.state for found in ended[:-1])]
+    # With all components there are, the first look is at the state that was handed on.
+    assert begun[1].n_components == 2
+
+
 def test_an_interrupted_scan_keeps_the_points_before(monkeypatch):
     searched = []
 

@@ -1,11 +1,14 @@
 """Steady states against exact ones, and what is said of models that have several or none."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import husimix as hx
 from husimix.solve.newton import newton, pace
 from husimix.solve.progress import ProgressMeter
+from husimix.solve.search import _Trail
 from husimix.solve.setup import set_up
 
 RING = hx.Lattice.chain(4, periodic=True)
@@ -52,7 +55,8 @@ def test_the_gap_of_independent_spins_is_known():
         n_sites=n,
     )
     found = hx.steadystate(model, hx.product_state(n, "+x"), components=1, starts=1, tolerance=1e-4, progress=False)
-    np.testing.assert_allclose(found.bloch, np.tile([0.0, 0.0, -1.0], (n, 1)), atol=1e-4)
+    # What is left to change is the drift over the rate of relaxation, here γ/2.
+    np.testing.assert_allclose(found.bloch, np.tile([0.0, 0.0, -1.0], (n, 1)), atol=1e-4 * gamma / (gamma / 2))
     assert found.gap == pytest.approx(gamma / 2, rel=0.1)
 
 
@@ -105,19 +109,47 @@ def assert_same(loaded, found):
         np.testing.assert_array_equal(ours.to_dense(), theirs.to_dense())
 
 
-def test_the_drift_is_the_rate_of_change_of_expectation_values():
-    """Before it settles, the drift is that of a run between two close times."""
-    model, state = ising(2.0), hx.product_state(4, "down")
-    observables = {"y": 3.0 * hx.sigmay(0)}
+@pytest.mark.parametrize("fastest", ["observable", "pair", "site"])
+def test_the_drift_is_the_rate_of_change_of_expectation_values(fastest):
+    """Before it settles, the drift is that of a run between two close times, whatever changes fastest."""
+    g, end = {"observable": (2.0, 1.0), "pair": (2.0, 1.1), "site": (2.0, 0.7)}[fastest]
+    model, state = ising(g), hx.product_state(4, "down")
+    observables = {"y": 3.0 * hx.sigmay(0)} if fastest == "observable" else {}
     with pytest.warns(hx.HusimixWarning, match="No start became stationary"):
         found = hx.steadystate(
-            model, state, components=4, observables=observables, starts=1, max_time=1.0, progress=False
+            model, state, components=4, observables=observables, starts=1, max_time=end, progress=False
         )
     run = hx.mesolve(model, found.state, [0.0, 1e-4], components=4, observables=observables, progress=False)
     pairs = [hx.pauli(a + b, 0, 1) for a in "xyz" for b in "xyz"]
-    changes = [(run.final_state.expect(o) - found.state.expect(o)) / 1e-4 for o in pairs]
-    changes += [(run.bloch[1] - run.bloch[0]) / 1e-4, (run.expect["y"][1] - run.expect["y"][0]) / 1e-4]
-    assert found.drift == pytest.approx(max(np.abs(c).max() for c in changes), rel=2e-3)
+    changes = {
+        "site": np.abs(run.bloch[1] - run.bloch[0]).max() / 1e-4,
+        "pair": max(abs(run.final_state.expect(o) - found.state.expect(o)) for o in pairs) / 1e-4,
+        "observable": np.ptp(run.expect["y"]) / 1e-4 if observables else 0.0,
+    }
+    assert max(changes, key=lambda name: changes[name]) == fastest
+    assert found.drift == pytest.approx(changes[fastest], rel=2e-3)
+
+
+def test_newton_steps_reach_what_evolution_cannot():
+    """Far below what errors of the time steps let evolution come to."""
+    found = hx.steadystate(ising(0.5), components=1, starts=1, tolerance=1e-9, progress=False)
+    assert found.converged and found.drift < 1e-9
+
+
+def test_means_over_windows_are_stationary_where_the_state_is_not():
+    """A state that turns in a circle: means stand still, and the typical point is the one nearest to them."""
+    trail = _Trail(rate=2.0)
+    for number in range(40):
+        phase = 2 * np.pi * number / 20
+        seen = SimpleNamespace(
+            bloch=np.zeros((1, 3)), pairs=np.zeros(0), expect={"x": np.cos(phase), "y": 0.01 * phase}
+        )
+        assert trail.mean_drift == np.inf
+        trail.add(number / 8, f"point {number}", seen)
+    # y grows by 0.02π in a window of 20 looks, 8 in a unit of time; the mean of x is 0, as x is at a quarter turn.
+    assert trail.mean_drift == pytest.approx(0.02 * np.pi * 8 / 20)
+    assert trail.typical() == "point 25"
+    assert max(trail.drifts) == pytest.approx(8 * np.cos(0.4 * np.pi))
 
 
 def test_an_interrupted_search_ends_and_keeps_what_it_has(monkeypatch):

@@ -22,10 +22,10 @@ from husimix.solve.tdvp import Point
 
 __all__ = ["Found", "search"]
 
-# Newton steps begin when the drift has fallen below this, in units of the dissipation rate.
-_NEAR = 1e-3
-# By what it must fall further if they did not succeed.
-_NEARER = 10.0
+# Newton steps begin where the drift, in units of the dissipation rate, is below the first and has not fallen to the
+# second of what it was a window before. They cost P forces each; a state that relaxes quickly rests without them.
+_NEAR = 1e-2
+_SLOW = 0.5
 # Drifts below this, in units of the dissipation rate and of rtol, are errors of the time steps.
 _NOISE = 3.0
 # Looks at the state per unit of the inverse dissipation rate, and in a window over which means are taken.
@@ -87,6 +87,12 @@ class _Trail:
         before, after = (np.mean(v, axis=0) for v in (self._values[-2 * _WINDOW : -_WINDOW], self._values[-_WINDOW:]))
         return float(np.abs(after - before).max()) * _LOOKS * self._rate / _WINDOW
 
+    def is_slow(self, since: float) -> bool:
+        """Whether the drift is small, but hardly smaller than a window before; never so in the window after a time."""
+        if len(self.drifts) <= _WINDOW or self.times[-1 - _WINDOW] < since:
+            return False
+        return _SLOW * self.drifts[-1 - _WINDOW] < self.drifts[-1] < _NEAR * self._rate
+
     def typical(self) -> Point:
         """Of the last window, the point whose expectation values are nearest to their means."""
         values = np.array(self._values[-len(self._points) :])
@@ -100,6 +106,10 @@ class _Trail:
         t, v = np.array(clear[-max(4, len(clear) // 3) :]).T
         slope = -np.polyfit(t, np.log(v), 1)[0]
         return float(slope) if slope > 0 else float("nan")
+
+
+def _first(end: tuple[float, Point]) -> float:
+    return end[0]
 
 
 def search(
@@ -127,14 +137,14 @@ def search(
     measurements = {name: Measurement(o, group) for name, o in observables.items()}
     pairs = neighbours(setup.model, group)
     recorder = Recorder(setup.arrangement, motion.manifold, motion.contacts, measurements, False, pairs)
-    trail, near = _Trail(rate), _NEAR * rate
+    trail, tried = _Trail(rate), 0.0
 
     def look(t: float, point: Point, _: StepRecord) -> bool:
-        # Each leg begins where the last one ended.
-        if not trail.times or t > trail.times[-1]:
-            trail.add(t, point, recorder.look(point))
-        is_near = bool(trail.drifts) and trail.drifts[-1] < near
-        return is_near or trail.mean_drift <= tolerance
+        if trail.times and t <= trail.times[-1]:
+            return False  # each leg begins where the last one ended
+        trail.add(t, point, recorder.look(point))
+        is_at_rest = bool(trail.drifts) and trail.drifts[-1] <= tolerance
+        return is_at_rest or trail.mean_drift <= tolerance or trail.is_slow(tried)
 
     def ended(point: Point, drift: float, status: Status) -> Found:
         noise = _NOISE * setup.method.rtol * rate
@@ -157,12 +167,14 @@ def search(
             reached, point = journey.t, journey.point
             if status is not Status.COMPLETED:
                 return ended(point, drift(point), status)
-            solved = point if motion.factored else newton(motion, point, 1.0 / rate, tolerance).point
-            ends = [(drift(point), point), (drift(solved), solved), (trail.mean_drift, trail.typical())]
-            least, best = min(ends, key=lambda end: end[0])
+            ends = [(drift(point), point), (trail.mean_drift, trail.typical())]
+            if min(ends, key=_first)[0] > tolerance and not motion.factored:
+                solved = newton(motion, point, 1.0 / rate, tolerance).point
+                ends.append((drift(solved), solved))
+            least, best = min(ends, key=_first)
             if least <= tolerance:
                 meter.finish()
                 return ended(best, least, Status.COMPLETED)
             if reached >= longest * (1 - 1e-9):
                 return ended(best, least, Status.NOT_STATIONARY)
-            near = trail.drifts[-1] / _NEARER
+            tried = reached

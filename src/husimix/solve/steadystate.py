@@ -1,4 +1,4 @@
-"""The front door of steady states: evolve until little moves, then solve for the stationary point directly."""
+"""The front door of steady states: searches from several starts, compared."""
 
 import os
 import time
@@ -128,9 +128,10 @@ def steadystate(
 ) -> SteadyState:
     """The stationary state of an open spin system.
 
-    From each start the state is evolved until little moves, then Newton steps solve F(θ) = μ e for the stationary point
-    (docs/theory.md, eq. 23). Where there is none, because K components keep wandering, the search ends when means over
-    windows of 5/rate are stationary. Different ends of different starts are reported as possible multistability.
+    From each start the state is evolved until expectation values stand still. Where they come to rest slowly, Newton
+    steps solve F(θ) = μ e for the stationary point (docs/theory.md, eq. 23); where there is none, because K components
+    keep wandering, the search ends when means over windows of 5/rate stand still. Different ends of different starts
+    are reported as possible multistability.
 
     Args:
         model: the Lindbladian of N sites; must have dissipation.
