@@ -202,7 +202,9 @@ def _check_picture(name: str, path: Path) -> Path:
 
 
 def _report_failures(outcome: runner.Outcome) -> bool:
-    """Say on standard error what did not work; whether there was anything."""
+    """Say on standard error what should be known and what did not work; whether anything did not."""
+    for remark in outcome.remarks:
+        typer.echo(f"Warning: {' '.join(remark.split())}", err=True)
     if outcome.trouble:
         _complain(f"{outcome.trouble} {outcome.path} holds what was found.")
     if outcome.problem:

@@ -5,7 +5,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from husimix.solve.journey import Status
 from husimix.solve.result import Result
 from husimix.solve.scan import Scan
 from husimix.solve.steadystate import SteadyState
-from husimix.solve.storage import groups_of
 
 __all__ = ["Deviation", "Outcome", "check_writable", "errors", "estimated", "run", "solve"]
 
@@ -39,6 +38,7 @@ class Outcome:
             for, `exact_bloch` (time, site, axis), `exact_expect_NAME` like `expect_NAME`, and the attribute
             `exact_wall_time` in seconds.
         trouble: why the result is not what was asked for, in one line; else empty.
+        remarks: what the user should know of a result all the same, such as several steady states.
         problem: why exact curves that were asked for are missing, in one line; else empty.
     """
 
@@ -46,6 +46,7 @@ class Outcome:
     result: Result | SteadyState | Scan
     data: xr.Dataset
     trouble: str
+    remarks: list[str]
     problem: str = ""
 
 
@@ -89,24 +90,24 @@ def run(
         exact.require_qutip()
         with explained(setup.name):
             setup.task.check_exact()
-    result = solve(setup, progress)
-    groups = groups_of(result)
+    result, remarks = solve(setup, progress)
+    groups = result.to_groups()
     data = groups["/"] = groups["/"].assign_attrs(run_file=setup.text)
     files.write(groups, path)
-    trouble = setup.task.trouble(result)
+    outcome = Outcome(path, result, data, setup.task.trouble(result), remarks)
     if not compare_exact:
-        return Outcome(path, result, data, trouble)
+        return outcome
     if data.attrs["status"] == Status.INTERRUPTED.name or data.sizes.get("time", 2) < 2:
-        return Outcome(path, result, data, trouble, "The exact twin was left out, because the run ended early.")
+        return replace(outcome, problem="The exact twin was left out, because the run ended early.")
     try:
         data = groups["/"] = _with_exact_curves(data, setup.task, progress)
         files.write(groups, path)
     except KeyboardInterrupt:
-        return Outcome(path, result, data, trouble, "The exact twin was interrupted.")
+        return replace(outcome, problem="The exact twin was interrupted.")
     except Exception as error:  # whatever it is must not keep the result from the caller
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return Outcome(path, result, data, trouble, f"The exact twin failed. {reason}")
-    return Outcome(path, result, data, trouble)
+        return replace(outcome, problem=f"The exact twin failed. {reason}")
+    return replace(outcome, data=data)
 
 
 def estimated(setup: Setup) -> Estimate:
@@ -125,7 +126,7 @@ def estimated(setup: Setup) -> Estimate:
         return setup.task.estimate()
 
 
-def solve(setup: Setup, progress: bool = True) -> Result | SteadyState | Scan:
+def solve(setup: Setup, progress: bool = True) -> tuple[Result | SteadyState | Scan, list[str]]:
     """The variational part of a run.
 
     Args:
@@ -133,14 +134,21 @@ def solve(setup: Setup, progress: bool = True) -> Result | SteadyState | Scan:
         progress: show a meter on standard error.
 
     Returns:
-        What it found; how it ended is its `status`, without a warning.
+        What it found, and the texts of its warnings, apart from those that its `status` tells.
 
     Raises:
         RunFileError: for settings that the library refuses.
     """
-    with explained(setup.name), warnings.catch_warnings():
-        warnings.simplefilter("ignore", HusimixWarning)
-        return setup.task.solve(progress)
+    with explained(setup.name), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HusimixWarning)
+        result = setup.task.solve(progress)
+    remarks = []
+    for warning in caught:
+        if not issubclass(warning.category, HusimixWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif result.status.value not in str(warning.message):
+            remarks.append(str(warning.message))
+    return result, remarks
 
 
 def errors(data: xr.Dataset) -> dict[str, Deviation]:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +12,32 @@ from husimix._errors import argument_error
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT", "read", "write"]
+__all__ = ["FORMAT", "AbstractSavable", "read", "write"]
 
 FORMAT = 1
 """Of the files, in their attribute `husimix_format`."""
+
+
+class AbstractSavable(ABC):
+    """What can be saved to a file and loaded again."""
+
+    @abstractmethod
+    def to_groups(self) -> "dict[str, xr.Dataset]":
+        """The groups of the file that `save` writes, "/" first; `husimix.load` knows them."""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write all there is to a NetCDF file, whole or not at all; `husimix.load` reads it.
+
+        Args:
+            path: where to; an existing file is replaced only when the new one is complete.
+
+        Returns:
+            The path.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        return write(self.to_groups(), Path(path))
 
 
 def write(groups: "Mapping[str, xr.Dataset]", path: Path) -> Path:

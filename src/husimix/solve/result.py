@@ -1,15 +1,14 @@
 """The outcome of a run, in memory and on disk."""
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
-from husimix.solve import dataset, files
+from husimix.solve import dataset
+from husimix.solve.files import AbstractSavable
 from husimix.solve.journey import Status
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ __all__ = ["Result"]
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(AbstractSavable):
     """What `husimix.mesolve` returns.
 
     Attributes:
@@ -71,19 +70,9 @@ class Result:
         """
         return dataset.to_dataset(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the result to a NetCDF file, whole or not at all.
-
-        Args:
-            path: where to; an existing file is replaced only when the new one is complete.
-
-        Returns:
-            The path.
-
-        Raises:
-            OSError: if the file cannot be written.
-        """
-        return files.write({"/": self.to_xarray()}, Path(path))
+    def to_groups(self) -> "dict[str, xr.Dataset]":
+        """The groups of the file that `save` writes: there is only one."""
+        return {"/": self.to_xarray()}
 
     def __repr__(self) -> str:
         names = ", ".join(self.expect) or "none"

@@ -1,17 +1,16 @@
 """Steady states along a line of models, each started from the one before."""
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from husimix._errors import argument_error
 from husimix.physics.lindbladian import Lindbladian
-from husimix.solve import files, steady_dataset
+from husimix.solve import steady_dataset
 from husimix.solve.arrangement import arrange
+from husimix.solve.files import AbstractSavable
 from husimix.solve.journey import Status
 from husimix.solve.setup import check_kind
 from husimix.solve.steadystate import SteadyState, steadystate
@@ -24,7 +23,7 @@ __all__ = ["Scan", "scan"]
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class Scan(AbstractSavable):
     """What `husimix.scan` returns.
 
     Attributes:
@@ -71,19 +70,9 @@ class Scan:
         """
         return steady_dataset.scan_to_dataset(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write all steady states to a NetCDF file, whole or not at all; `husimix.load` reads it.
-
-        Args:
-            path: where to; an existing file is replaced only when the new one is complete.
-
-        Returns:
-            The path.
-
-        Raises:
-            OSError: if the file cannot be written.
-        """
-        return files.write(steady_dataset.scan_groups(self), Path(path))
+    def to_groups(self) -> "dict[str, xr.Dataset]":
+        """The groups of the file that `save` writes: the numbers, and those of every steady state."""
+        return steady_dataset.scan_groups(self)
 
     def __repr__(self) -> str:
         n = sum(found.converged for found in self.forward)

@@ -105,7 +105,8 @@ class _Trail:
             return float("nan")
         t, v = np.array(clear[-max(4, len(clear) // 3) :]).T
         slope = -np.polyfit(t, np.log(v), 1)[0]
-        return float(slope) if slope > 0 else float("nan")
+        # A fall by less than e is no exponential that one could tell from a flicker.
+        return float(slope) if slope * (t[-1] - t[0]) > 1 else float("nan")
 
 
 def _first(end: tuple[float, Point]) -> float:

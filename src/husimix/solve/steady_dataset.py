@@ -1,7 +1,8 @@
-"""Steady states and scans as labelled datasets, one for each group of a file."""
+"""Steady states and scans as labelled datasets, one for each group of a file: the numbers, then the states."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
     from husimix.solve.scan import Scan
     from husimix.solve.steadystate import SteadyState
 
-__all__ = ["scan_groups", "scan_parts", "scan_to_dataset", "steady_groups", "steady_parts", "steady_to_dataset"]
+__all__ = [
+    "NUMBERS",
+    "scan_groups",
+    "scan_parts",
+    "scan_to_dataset",
+    "steady_groups",
+    "steady_parts",
+    "steady_to_dataset",
+]
 
 NUMBERS = {
     "residual": "‖𝓛R‖/‖R‖",
@@ -38,28 +47,14 @@ def steady_to_dataset(found: "SteadyState") -> "xr.Dataset":
 
 
 def steady_groups(found: "SteadyState") -> "dict[str, xr.Dataset]":
-    """The groups of a file: all but the states, the state, and those of the other starts."""
-    import xarray as xr
-
-    groups = {"/": steady_to_dataset(found)}
-    for number, state in enumerate([found.state, *found.alternatives]):
-        variables, kind = packed_states([state])
-        groups[f"/state_{number}"] = xr.Dataset(variables, attrs={"state": json.dumps(kind)})
-    return groups
+    """The groups of a file: the numbers, then the state and those of the other starts."""
+    return {"/": steady_to_dataset(found)} | _state_groups([found.state, *found.alternatives])
 
 
-def steady_parts(groups: "Mapping[str, xr.Dataset]", prefix: str = "") -> dict[str, Any]:
+def steady_parts(groups: "Mapping[str, xr.Dataset]") -> dict[str, Any]:
     """The fields of a `SteadyState` by name, the status as its name."""
-    data = groups[prefix or "/"]
-    expect, diagnostics = values_in(data)
-    first, *others = _states(groups, prefix)
-    return {
-        "state": first,
-        "bloch": data["bloch"].values,
-        "expect": {name: values.item() for name, values in expect.items()},
-        **{name: float(data[name]) for name in NUMBERS},
-        "alternatives": others,
-        "diagnostics": {name: values.item() for name, values in diagnostics.items()},
+    data = groups["/"]
+    return _parts(data, _states(groups)) | {
         "status": data.attrs["status"],
         "model": Lindbladian.from_dict(json.loads(data.attrs["model"])),
         "settings": json.loads(data.attrs["settings"]),
@@ -70,7 +65,7 @@ def steady_parts(groups: "Mapping[str, xr.Dataset]", prefix: str = "") -> dict[s
 def scan_to_dataset(scan: "Scan") -> "xr.Dataset":
     """The labelled dataset of a scan, without its states; see `Scan.to_xarray`."""
     ways = {"forward": scan.forward} | ({"backward": scan.backward} if scan.backward else {})
-    rows = [list(found) for found in ways.values()]
+    rows = list(ways.values())
     dims, first = ("way", "value"), scan.forward[0]
 
     def grid(of: Any) -> np.ndarray:
@@ -84,43 +79,81 @@ def scan_to_dataset(scan: "Scan") -> "xr.Dataset":
     )
     for name, text in NUMBERS.items():
         variables[name] = (dims, grid(lambda f, name=name: getattr(f, name)), {"long_name": text})
-    variables["status"] = (dims, grid(lambda f: f.status.name))
+    variables |= {
+        "status": (dims, grid(lambda f: f.status.name)),
+        "model": (dims, grid(lambda f: json.dumps(f.model.to_dict()))),
+        "settings": (dims, grid(lambda f: json.dumps(f.settings))),
+        "wall_time": (dims, grid(lambda f: f.wall_time)),
+        "n_states": (dims, grid(lambda f: 1 + len(f.alternatives))),
+    }
     seconds = sum(found.wall_time for row in rows for found in row)
     attrs = attributes("scan", first.model, first.settings | {"values": scan.values.tolist()}, seconds)
-    return dataset(
-        variables,
-        first.model,
-        attrs | {"parameter": scan.name, "status": scan.status.name},
-        way=list(ways),
-        value=scan.values,
-    )
+    attrs |= {"parameter": scan.name, "status": scan.status.name}
+    return dataset(variables, first.model, attrs, way=list(ways), value=scan.values)
 
 
 def scan_groups(scan: "Scan") -> "dict[str, xr.Dataset]":
-    """The groups of a file: all but the states, and the groups of every steady state."""
-    groups = {"/": scan_to_dataset(scan)}
-    for way, found in (("forward", scan.forward), ("backward", scan.backward)):
-        for number, steady in enumerate(found):
-            inside = steady_groups(steady)
-            groups |= {f"/{way}_{number}{name.rstrip('/')}": data for name, data in inside.items()}
-    return groups
+    """The groups of a file: the numbers, then all states."""
+    states = [state for f in (*scan.forward, *scan.backward) for state in (f.state, *f.alternatives)]
+    return {"/": scan_to_dataset(scan)} | _state_groups(states)
 
 
 def scan_parts(groups: "Mapping[str, xr.Dataset]") -> dict[str, Any]:
     """The values and name of a scan, and the fields of its steady states on each way."""
-    data = groups["/"]
-    numbers = range(data.sizes["value"])
-    ways = {w: [steady_parts(groups, f"/{w}_{n}") for n in numbers] for w in map(str, data["way"].values)}
+    data, states = groups["/"], iter(_states(groups))
+    ways: dict[str, list[dict[str, Any]]] = {"forward": [], "backward": []}
+    for way in map(str, data["way"].values):
+        for number in range(data.sizes["value"]):
+            one = data.sel(way=way).isel(value=number)
+            ways[way].append(
+                _parts(one, [next(states) for _ in range(int(one["n_states"]))])
+                | {
+                    "status": str(one["status"].values),
+                    "model": Lindbladian.from_dict(json.loads(str(one["model"].values))),
+                    "settings": json.loads(str(one["settings"].values)),
+                    "wall_time": float(one["wall_time"]),
+                }
+            )
+    return {"values": data["value"].values, "name": data.attrs["parameter"], **ways}
+
+
+def _parts(data: "xr.Dataset", states: Sequence[Mixture]) -> dict[str, Any]:
+    """What a steady state and a point of a scan keep alike."""
+    expect, diagnostics = values_in(data)
     return {
-        "values": data["value"].values,
-        "name": data.attrs["parameter"],
-        "forward": ways["forward"],
-        "backward": ways.get("backward", []),
+        "state": states[0],
+        "alternatives": list(states[1:]),
+        "bloch": data["bloch"].values,
+        "expect": {name: values.item() for name, values in expect.items()},
+        "diagnostics": {name: values.item() for name, values in diagnostics.items()},
+        **{name: float(data[name]) for name in NUMBERS},
     }
 
 
-def _states(groups: "Mapping[str, xr.Dataset]", prefix: str) -> list[Mixture]:
-    states = []
-    while (name := f"{prefix}/state_{len(states)}") in groups:
-        states += states_in(groups[name], json.loads(groups[name].attrs["state"]))
-    return states
+def _state_groups(states: Sequence[Mixture]) -> "dict[str, xr.Dataset]":
+    """Groups of states that are averaged over the same elements: a file of many groups takes seconds to read."""
+    import xarray as xr
+
+    alike: dict[str, list[int]] = {}
+    for number, state in enumerate(states):
+        arrays = [
+            array.tobytes() for name, array in state.to_arrays().items() if name not in ("weights", "coordinates")
+        ]
+        kind = hashlib.sha256(b"".join([json.dumps(state.to_dict()).encode(), *arrays])).hexdigest()
+        alike.setdefault(kind, []).append(number)
+    groups = {}
+    for numbers in alike.values():
+        variables, kind = packed_states([states[n] for n in numbers])
+        variables["number"] = (("state",), np.array(numbers))
+        groups[f"/states_{len(groups)}"] = xr.Dataset(variables, attrs={"state": json.dumps(kind)})
+    return groups
+
+
+def _states(groups: "Mapping[str, xr.Dataset]") -> list[Mixture]:
+    """All states in their order."""
+    found: dict[int, Mixture] = {}
+    for name, data in groups.items():
+        if name.startswith("/states_"):
+            states = states_in(data, json.loads(data.attrs["state"]))
+            found |= dict(zip(data["number"].values.tolist(), states, strict=True))
+    return [found[number] for number in sorted(found)]

@@ -1,11 +1,9 @@
 """The front door of steady states: searches from several starts, compared."""
 
-import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -17,7 +15,8 @@ from husimix.phasespace.mixture import Mixture, product_state
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry import SymmetryGroup
-from husimix.solve import files, steady_dataset
+from husimix.solve import steady_dataset
+from husimix.solve.files import AbstractSavable
 from husimix.solve.journey import Status
 from husimix.solve.physicality import warn_of_violations
 from husimix.solve.search import Found, search
@@ -35,7 +34,7 @@ _DISAGREEMENT = 0.02
 
 
 @dataclass(frozen=True, eq=False)
-class SteadyState:
+class SteadyState(AbstractSavable):
     """What `husimix.steadystate` returns.
 
     Attributes:
@@ -87,19 +86,9 @@ class SteadyState:
         """
         return steady_dataset.steady_to_dataset(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the numbers and all states to a NetCDF file, whole or not at all; `husimix.load` reads it.
-
-        Args:
-            path: where to; an existing file is replaced only when the new one is complete.
-
-        Returns:
-            The path.
-
-        Raises:
-            OSError: if the file cannot be written.
-        """
-        return files.write(steady_dataset.steady_groups(self), Path(path))
+    def to_groups(self) -> "dict[str, xr.Dataset]":
+        """The groups of the file that `save` writes: the numbers, and one for every state."""
+        return steady_dataset.steady_groups(self)
 
     def __repr__(self) -> str:
         ending = "converged" if self.converged else "not converged"
@@ -151,7 +140,8 @@ def steadystate(
         progress: show a progress meter.
 
     Returns:
-        A `SteadyState`; of several starts the one with the smallest residual.
+        A `SteadyState`; of several starts the one with the smallest residual. After an interruption it holds where
+        the search was; further starts are left out.
 
     Raises:
         ValueError: for arguments that do not fit, or a model without dissipation, before anything is computed.

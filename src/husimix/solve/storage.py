@@ -1,8 +1,8 @@
-"""Whatever the solvers return, to and from files."""
+"""Whatever the solvers return, read from files."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from husimix._errors import argument_error
 from husimix.solve import files
@@ -10,13 +10,10 @@ from husimix.solve.dataset import from_dataset
 from husimix.solve.journey import Status
 from husimix.solve.result import Result
 from husimix.solve.scan import Scan
-from husimix.solve.steady_dataset import scan_groups, scan_parts, steady_groups, steady_parts
+from husimix.solve.steady_dataset import scan_parts, steady_parts
 from husimix.solve.steadystate import SteadyState
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["groups_of", "load"]
+__all__ = ["load"]
 
 
 def load(path: str | os.PathLike[str]) -> Result | SteadyState | Scan:
@@ -43,13 +40,6 @@ def load(path: str | os.PathLike[str]) -> Result | SteadyState | Scan:
             return Scan(parts["values"], forward, backward, parts["name"])
         case kind:
             raise argument_error("path", "name a result that this husimix knows", repr(kind), "Upgrade husimix.")
-
-
-def groups_of(found: Result | SteadyState | Scan) -> "dict[str, xr.Dataset]":
-    """The groups of the file that `save` writes."""
-    if isinstance(found, SteadyState):
-        return steady_groups(found)
-    return scan_groups(found) if isinstance(found, Scan) else {"/": found.to_xarray()}
 
 
 def _with_status(parts: dict[str, Any]) -> dict[str, Any]:
