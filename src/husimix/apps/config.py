@@ -113,7 +113,7 @@ class RunFile(AbstractSection):
         }
         if self.time is not None:
             return Dynamics(times=self.time.build(), **common)
-        for name in common["arguments"].keys() - inspect.signature(steadystate).parameters.keys():
+        for name in sorted(common["arguments"].keys() - inspect.signature(steadystate).parameters.keys()):
             raise argument_error(f"method.{name}", "be left out for steady states", getattr(self.method, name))
         if self.steadystate is not None:
             return Stationary(search=self.steadystate.build(), **common)
