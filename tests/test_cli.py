@@ -119,7 +119,7 @@ def test_entry_point_survives_a_terminal_without_greek(finished):
     latin = os.environ | {"PYTHONIOENCODING": "latin-1"}
     ended = subprocess.run(command, capture_output=True, env=latin, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert b"???, all sites and times" in ended.stdout
+    assert b"???, all sites and points" in ended.stdout
 
 
 def test_run_saves_what_it_prints(finished):
@@ -127,7 +127,7 @@ def test_run_saves_what_it_prints(finished):
     result = hx.load(folder / "free.nc")
     assert result.completed
     assert np.allclose(result.times, np.linspace(0, 2, 9))
-    assert "completed: The run reached its last save time." in outcome.stdout
+    assert "completed: All that was asked for was found." in outcome.stdout
     assert f"zz {result.expect['zz'][-1]:.6g}\n" in outcome.stdout
     assert f"sp {result.expect['sp'][-1]:.6g}\n" in outcome.stdout
     assert f"Saved {folder / 'free.nc'}\n" in outcome.stdout
@@ -442,7 +442,7 @@ def test_demo_saves_draws_and_compares(tmp_path, monkeypatch):
     assert outcome.exit_code == 0, outcome.stderr
     assert "exact_bloch" in xr.load_dataset(tmp_path / "a" / "b" / "run.nc")
     assert (tmp_path / "a" / "b" / "run.png").read_bytes().startswith(b"\x89PNG")
-    for row in ("⟨σ⟩, all sites and times", "first run (compiles)", "second run", "exact, QuTiP"):
+    for row in ("⟨σ⟩, all sites and points", "first run (compiles)", "second run", "exact, QuTiP"):
         assert row in outcome.stdout
 
 
@@ -490,7 +490,7 @@ def test_scans_from_run_files(scan):
     np.testing.assert_allclose(found.bloch[:, 0, 2], [-1 / (1 + 2 * g**2) for g in (0.5, 1.0)], atol=1e-3)
     assert runner.errors(xr.load_dataset(output))["bloch"].worst < 3e-3
     assert "completed" in husimix("info", output).stdout
-    assert "Draw it with plot_scan." in refused("plot", output, "--map")
+    assert "`map` must be left out for scans" in refused("plot", output, "--map")
 
 
 def test_several_steady_states_are_told(steady, run_file, tmp_path, monkeypatch):

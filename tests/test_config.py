@@ -266,6 +266,7 @@ MISTAKES = {
     "sites and letters": ('mean_over = "bonds"', "sites = [0]", "`sites` must name 2 sites for 'zz'"),
     "two tasks": ("[time]", "[steadystate]\n[time]", "the only one of [time], [steadystate] and [scan], but got [time] and"),
     "steady state that saves": ("[time]\nend = 5.0\nsaves = 51\n\n[method]", "[steadystate]\n[method]\nsave_states = true", "`method.save_states` must be left out for steady states"),
+    "steady state of changing components": ("[time]\nend = 5.0\nsaves = 51\n\n[method]\ncomponents = 8", '[steadystate]\n[method]\ncomponents = "auto"', '`method.components` must be a whole number for steady states, but got "auto".'),
     "unknown key of a steady state": ("[time]\nend = 5.0\nsaves = 51", "[steadystate]\ntolerence = 1", "[steadystate] has no key `tolerence`. Did you mean `tolerance`?"),
     "scan of nothing": ("[time]\nend = 5.0\nsaves = 51", "[scan]\nvalues = [1]", "[scan] needs the key `parameter`."),
     "scan of no parameter": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "q"\nvalues = [1]', "`scan.parameter` must be one of V, g, gamma, but got 'q'."),

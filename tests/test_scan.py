@@ -27,7 +27,7 @@ def test_a_scan_there_and_back_finds_the_exact_steady_states(there_and_back):
     exact = [hx.exact.steadystate(ising(g)).bloch[0] for g in VALUES]
     np.testing.assert_allclose(found.bloch, exact, atol=2e-3)
     np.testing.assert_allclose([s.bloch for s in found.backward], exact, atol=2e-3)
-    np.testing.assert_allclose(found.expect("x"), found.bloch[:, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(found.expect["x"], found.bloch[:, 0, 0], atol=1e-12)
     assert found.hysteresis.max() < 4e-3
     assert "3 steady states" in repr(found)
     one_way = dataclasses.replace(found, backward=[])
@@ -91,3 +91,5 @@ def test_scans_refuse_what_is_no_list_of_numbers(values):
 def test_scans_refuse_what_is_no_model():
     with pytest.raises(ValueError, match=r"Argument `model_of\(value\)` must be a Lindbladian"):
         hx.scan(lambda g: g, [1.0])
+    with pytest.raises(ValueError, match="Argument `model_of` must be a function that makes a model of a value"):
+        hx.scan(ising(1.0), [1.0])

@@ -115,6 +115,8 @@ def _plot(
     data = _read(file)
     beside = file.with_name(f"{file.stem}_map.png") if as_map else file.with_suffix(".png")
     target = _check_picture("output", output or beside)
+    if as_map and data.attrs["kind"] == "scan":
+        raise argument_error("map", "be left out for scans", "--map", "A map shows one state.")
     if as_map:
         from husimix.apps import plots
 

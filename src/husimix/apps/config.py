@@ -95,7 +95,7 @@ class RunFile(AbstractSection):
             )
         if len(given) > 1:
             found = " and ".join(f"[{name}]" for name in given)
-            raise argument_error("time", "be the only one of [time], [steadystate] and [scan]", found)
+            raise argument_error(given[-1], "be the only one of [time], [steadystate] and [scan]", found)
         return self
 
     def build(self) -> Setup:
@@ -115,6 +115,9 @@ class RunFile(AbstractSection):
             return Dynamics(times=self.time.build(), **common)
         for name in sorted(common["arguments"].keys() - inspect.signature(steadystate).parameters.keys()):
             raise argument_error(f"method.{name}", "be left out for steady states", getattr(self.method, name))
+        if not isinstance(common["arguments"].get("components", 1), int):
+            got = json.dumps(self.method.components)
+            raise argument_error("method.components", "be a whole number for steady states", got)
         if self.steadystate is not None:
             return Stationary(search=self.steadystate.build(), **common)
         assert self.scan is not None

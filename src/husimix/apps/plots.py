@@ -96,6 +96,7 @@ def plot_scan(data: xr.Dataset) -> Figure:
     _draw_diagnostics(last, data["value"].values, _SCAN_DIAGNOSTICS, forward)
     if "backward" in data["way"].values:
         back = data.sel(way="backward")
+        figure.suptitle(f"{data.attrs.get('title', '')} (dashed: the way back)", fontsize="medium")
         kinds = _spin_curves(back), _observable_curves(back)
         for panel, curves, colours in zip(figure.axes, kinds, (_AXIS_COLOURS, _OBSERVABLE_COLOURS), strict=False):
             for index, curve in enumerate(curves):

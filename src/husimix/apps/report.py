@@ -45,7 +45,7 @@ def _print_dynamics(data: xr.Dataset) -> None:
 def _print_steady(data: xr.Dataset) -> None:
     typer.echo(f"components  {int(data['diagnostic_components'])}")
     for name, text in NUMBERS.items():
-        typer.echo(f"{name:<12}{float(data[name]):.3g}, {text}")
+        typer.echo(f"{name:<14}{float(data[name]):.3g}, {text}")
     _print_values("stationary", data)
 
 
@@ -78,7 +78,7 @@ def print_errors(data: xr.Dataset) -> None:
         return
     table = Table("deviation from exact", "worst", "rms")
     for name, deviation in runner.errors(data).items():
-        label = "⟨σ⟩, all sites and times" if name == "bloch" else name.removeprefix("expect_")
+        label = "⟨σ⟩, all sites and points" if name == "bloch" else name.removeprefix("expect_")
         table.add_row(label, f"{deviation.worst:.2e}", f"{deviation.rms:.2e}")
     Console().print(table)
 

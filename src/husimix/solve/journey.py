@@ -15,7 +15,7 @@ __all__ = ["Glance", "Journey", "Status", "StepRecord", "Totals"]
 class Status(enum.Enum):
     """How a run ended; the text of each member is the remedy."""
 
-    COMPLETED = "The run reached its last save time."
+    COMPLETED = "All that was asked for was found."
     TOLERANCE_MISSED = (
         "The run is whole, but max_components came before the tolerance: trust no more than its estimated error, the "
         "diagnostic estimated_error, allows. Raise max_components of the method, or loosen tol."

@@ -57,9 +57,10 @@ class Scan(AbstractSavable):
         pairs = zip(self.forward, self.backward, strict=True)
         return np.array([np.abs(there.bloch - back.bloch).max() for there, back in pairs])
 
-    def expect(self, name: str) -> np.ndarray:
-        """(S,) an observable on the way forward."""
-        return np.array([found.expect[name] for found in self.forward])
+    @property
+    def expect(self) -> dict[str, np.ndarray]:
+        """The observables by name, (S,) each, on the way forward."""
+        return {name: np.array([found.expect[name] for found in self.forward]) for name in self.forward[0].expect}
 
     def to_xarray(self) -> "xr.Dataset":
         """The numbers as a labelled dataset, states apart.
@@ -108,6 +109,9 @@ def scan(
     points = np.asarray(list(values), dtype=float)
     if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
         raise argument_error("values", "be a sequence of finite numbers", points)
+    if not callable(model_of):
+        fix = "Try lambda g: hx.models.dissipative_ising(lattice, g=g)."
+        raise argument_error("model_of", "be a function that makes a model of a value", repr(model_of), fix)
     models = [check_kind("model_of(value)", model_of(float(v)), Lindbladian, "Return a model.") for v in points]
     chosen: dict[str, Any] = {"starts": 1} | arguments
     begin = chosen.pop("state", None)

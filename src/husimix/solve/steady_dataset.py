@@ -31,7 +31,7 @@ NUMBERS = {
     "residual": "‖𝓛R‖/‖R‖",
     "speed": "‖Ṙ‖/‖R‖",
     "drift": "largest rate of change of an expectation value",
-    "gap": "slowest relaxation rate",
+    "gap": "slowest relaxation rate that was seen, an estimate",
     "disagreement": "largest difference between starts",
 }
 """Of every steady state, with what they are."""
@@ -88,7 +88,9 @@ def scan_to_dataset(scan: "Scan") -> "xr.Dataset":
     }
     seconds = sum(found.wall_time for row in rows for found in row)
     attrs = attributes("scan", first.model, first.settings | {"values": scan.values.tolist()}, seconds)
-    attrs |= {"parameter": scan.name, "status": scan.status.name}
+    name = first.model.label.partition("(")[0] or attrs["title"]
+    title = f"{name}, {scan.name} = {scan.values[0]:g} to {scan.values[-1]:g}"
+    attrs |= {"parameter": scan.name, "status": scan.status.name, "title": title}
     return dataset(variables, first.model, attrs, way=list(ways), value=scan.values)
 
 
