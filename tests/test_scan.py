@@ -82,6 +82,22 @@ def test_an_interrupted_scan_keeps_the_points_before(searches):
     assert found.values.tolist() == [1.0] and len(found.forward) == 1 and found.backward == []
 
 
+@pytest.mark.parametrize("at", [2, 3])
+def test_an_interruption_between_searches_keeps_the_points_before(there_and_back, monkeypatch, at):
+    """Of two points there and two back, the second or the third is interrupted before its search begins."""
+    begun = []
+
+    def search(model, state, **settings):
+        begun.append(state)
+        if len(begun) == at:
+            raise KeyboardInterrupt
+        return there_and_back.forward[len(begun) - 1]
+
+    monkeypatch.setattr("husimix.solve.scan.steadystate", search)
+    found = hx.scan(ising, [1.0, 0.5], backward=True, components=6, progress=False)
+    assert len(found.forward) == len(found.values) == at - 1 and found.backward == []
+
+
 @pytest.mark.parametrize("values", [[], [[1.0]], [np.nan]])
 def test_scans_refuse_what_is_no_list_of_numbers(values):
     with pytest.raises(ValueError, match="Argument `values` must be a sequence of finite numbers"):

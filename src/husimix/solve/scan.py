@@ -120,15 +120,23 @@ def scan(
         found: list[SteadyState] = []
         for model in along:
             before = found[-1] if found else before
-            is_near = before is not None and _same_group(model, before, chosen)
-            found.append(steadystate(model, before.state if before and is_near else begin, **chosen))
+            try:
+                is_near = before is not None and _same_group(model, before, chosen)
+                found.append(steadystate(model, before.state if before and is_near else begin, **chosen))
+            except KeyboardInterrupt:  # where no search can return what it has, as during its set-up
+                if not found:
+                    raise
+                return found
             if found[-1].status is Status.INTERRUPTED:
                 return found[:-1] if len(found) > 1 else found
         return found
 
     forward = follow(models, None)
     is_whole = len(forward) == len(points) and forward[-1].status is not Status.INTERRUPTED
-    back = follow(models[::-1], forward[-1]) if backward and is_whole else []
+    try:
+        back = follow(models[::-1], forward[-1]) if backward and is_whole else []
+    except KeyboardInterrupt:
+        back = []
     return Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name)
 
 

@@ -85,7 +85,7 @@ class _Trail:
         if len(self._values) < 2 * _WINDOW:
             return np.inf
         before, after = (np.mean(v, axis=0) for v in (self._values[-2 * _WINDOW : -_WINDOW], self._values[-_WINDOW:]))
-        return float(np.abs(after - before).max()) * _LOOKS * self._rate / _WINDOW
+        return float(np.abs(after - before).max()) / (self.times[-1] - self.times[-1 - _WINDOW])
 
     def is_slow(self, since: float) -> bool:
         """Whether the drift is small, but hardly smaller than a window before; never so in the window after a time."""
@@ -170,7 +170,10 @@ def search(
                 return ended(point, drift(point), status)
             ends = [(drift(point), point), (trail.mean_drift, trail.typical())]
             if min(ends, key=_first)[0] > tolerance and not motion.factored:
-                solved = newton(motion, point, 1.0 / rate, tolerance).point
+                try:
+                    solved = newton(motion, point, 1.0 / rate, tolerance).point
+                except KeyboardInterrupt:
+                    return ended(point, ends[0][0], Status.INTERRUPTED)
                 ends.append((drift(solved), solved))
             least, best = min(ends, key=_first)
             if least <= tolerance:
