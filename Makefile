@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format docs bench clean help
+.PHONY: demo test test-all lint format docs paper beyond bench clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -35,6 +35,13 @@ format: $(VENV)/.installed    ## put the code into the house style
 docs: $(VENV)/.installed      ## the documentation as HTML in docs/_build
 	$(RUN)/python -m pip install --quiet -e ".[docs]"
 	$(RUN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
+paper: $(VENV)/.installed     ## the claims of the paper, checked: table and figures in examples/paper/results
+	for claim in chain square large parameters ansatz report; do $(RUN)/python examples/paper/$$claim.py || exit 1; done
+
+beyond: $(VENV)/.installed    ## what the paper does not have: figures in examples/beyond/results
+	for script in quench_32x32 xyz_transition disorder_8x8 hysteresis; do \
+	  $(RUN)/python examples/beyond/$$script.py || exit 1; done
 
 bench: $(VENV)/.installed     ## the tables in benchmarks/results
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
