@@ -3,12 +3,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format docs paper beyond bench clean help
+.PHONY: demo test test-all lint format docs paper beyond bench compare clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 $(VENV)/.installed: pyproject.toml
+	@echo "Installing into $(VENV), some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --upgrade pip
 	$(RUN)/python -m pip install --quiet -e ".[dev]"
@@ -50,6 +51,10 @@ bench: $(VENV)/.installed     ## the tables in benchmarks/results
 	$(RUN)/python benchmarks/kernels.py
 	$(RUN)/python benchmarks/scaling.py
 	HUSIMIX_CACHE=off $(RUN)/python benchmarks/peers.py  # its first runs are to compile
+
+compare: $(VENV)/.installed   ## husimix beside tensor networks, cumulants, mean field: benchmarks/results/comparison.md
+	$(RUN)/python -m pip install --quiet -e ".[bench]"
+	$(RUN)/python benchmarks/comparison.py
 
 clean:           ## remove what the targets made, except results
 	rm -rf $(VENV) docs/_build demo build dist .pytest_cache .ruff_cache .hypothesis

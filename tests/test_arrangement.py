@@ -105,6 +105,32 @@ def test_windowed_runs_do_not_depend_on_the_size_of_the_lattice():
         np.testing.assert_allclose(run.bloch[:, 0], exact.bloch[:, 0], atol=1e-2)
 
 
+def test_windows_take_translations_and_point_group_of_a_model_with_more_symmetry():
+    """The XYZ model has a π rotation, which a window has no room for."""
+    model = hx.models.dissipative_xyz(hx.Lattice.square(8, 8, periodic=True))
+    whole, near = arrangement(model), arrangement(model, window=1)
+    assert whole.group.order == 128 and whole.takes_window
+    assert near.group.order == 64 and not near.takes_window
+    # Nine cells around a centre are three kinds under the point group, and the background is one more.
+    assert near.layout.n_free == 4
+    assert arrangement(model, symmetry="translations", window=1).layout.n_free == 10
+
+
+def test_the_purity_of_a_lattice_with_windows_is_no_reason_to_warn():
+    """Weights 2 and -1 of all up and all down: sites warn, and without a window so does the purity."""
+    model = ising(hx.Lattice.chain(12, periodic=True))
+    up = np.tile([0.0, 0.0, 1.0], (12, 1))
+    start = down(model)
+    state = Mixture(np.array([2.0, -1.0]), np.stack([up, -up]), start.manifold, start.group)
+    for window, is_told in ((1, False), (None, True)):
+        with pytest.warns(hx.HusimixWarning) as caught:
+            run = hx.mesolve(model, state, [0, 0.01], window=window, components=2, **QUIET)
+        texts = [str(w.message) for w in caught]
+        assert run.diagnostics["purity"][0] > 1.1
+        assert any("site 0 has a probability" in text for text in texts)
+        assert any("purity" in text for text in texts) == is_told
+
+
 def test_windows_are_refused_where_they_mean_nothing():
     model = ising(hx.Lattice.chain(8))
     with pytest.raises(ValueError, match="`window` must be None unless components are averaged over all translations"):

@@ -102,7 +102,7 @@ def no_computing(monkeypatch):
 def test_help_and_version():
     assert husimix("--version").stdout == f"husimix {hx.__version__}\n"
     text = husimix("--help").stdout
-    assert all(command in text for command in ("run", "plot", "info", "models", "demo"))
+    assert all(command in text for command in ("run", "plot", "info", "cite", "models", "demo"))
     assert "--compare-exact" in husimix("run", "--help").stdout
 
 
@@ -184,6 +184,15 @@ def test_info_tells_how_to_repeat(finished):
     assert any(line.startswith("wall time   ") for line in lines)
     assert outcome.stdout.endswith(FREE)
     assert parse_run_file(FREE, "repeated").build().task.arguments == {"components": 2}
+
+
+def test_cite_names_what_a_run_used(finished):
+    file = finished[0] / "free.nc"
+    told = husimix("cite", file)
+    assert told.exit_code == 0 and told.stdout == f"{hx.cite(hx.load(file))}\n"
+    assert "The integrator Bosh3" in told.stdout
+    assert husimix("cite", file, "--bibtex").stdout == hx.cite(hx.load(file)).bibtex
+    assert "no.nc" in refused("cite", "no.nc")
 
 
 def test_a_missed_tolerance_is_told_with_what_was_reached(tmp_path):

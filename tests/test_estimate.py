@@ -65,6 +65,21 @@ def test_a_run_that_does_not_fit_is_refused_with_what_to_change():
         hx.mesolve(model, hx.product_state(256), [0, 1], symmetry="translations", method=small, progress=False)
 
 
+def test_windows_are_advised_only_where_they_are_taken():
+    open_lattice = hx.models.dissipative_ising(hx.Lattice.square(24, 24))
+    tiny = hx.TDVP(memory_limit=1e-3)
+    assert not hx.estimate(open_lattice, method=tiny).fits
+    assert not any("window" in line for line in hx.estimate(open_lattice, method=tiny).advice)
+    kagome = hx.models.dissipative_ising(hx.Lattice.kagome(6, 6, periodic=True))
+    tiny = hx.TDVP(memory_limit=1e-4)
+    for model in (ising(6), kagome):
+        assert any("window" in line for line in hx.estimate(model, method=tiny).advice)
+        windowed = hx.estimate(model, window=1, method=tiny).advice
+        assert windowed and not any("window" in line for line in windowed)
+    # Two cells to each side of a centre are the whole lattice here.
+    assert not any("window" in line for line in hx.estimate(ising(5), method=tiny).advice)
+
+
 def test_the_command_line_tells_what_a_run_file_needs(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text(

@@ -17,6 +17,7 @@ del keep_compiled
 from husimix._errors import HusimixWarning as HusimixWarning  # noqa: E402
 from husimix._version import __version__ as __version__  # noqa: E402
 from husimix.apps import exact as exact  # noqa: E402
+from husimix.apps.citation import cite as cite  # noqa: E402
 from husimix.phasespace.manifolds import Bloch as Bloch  # noqa: E402
 from husimix.phasespace.manifolds import Coherent as Coherent  # noqa: E402
 from husimix.phasespace.mixture import Mixture as Mixture  # noqa: E402

@@ -1,4 +1,4 @@
-"""The command line: `husimix run`, `plot`, `info`, `models`, `demo`.
+"""The command line: `husimix run`, `plot`, `info`, `cite`, `models`, `demo`.
 
 Exit codes: 0 all went well; 1 a computation ended early or its comparison or picture failed, and what there is has
 been saved; 2 nothing was computed, for a reason that one line on standard error gives.
@@ -20,10 +20,12 @@ from typer.core import TyperGroup
 from husimix._errors import argument_error
 from husimix._version import __version__
 from husimix.apps import report, runner
+from husimix.apps.citation import cite
 from husimix.apps.config import parse_run_file, read_run_file
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.solve import files
+from husimix.solve.storage import load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,8 +155,18 @@ def _info(
         return
     function = {"dynamics": "mesolve", "steadystate": "steadystate", "scan": "scan"}[data.attrs["kind"]]
     typer.echo(f"\nTo repeat it: call husimix.{function} with these settings, the state that it was started from (in")
-    typer.echo("dynamics the Bloch vectors at the first save time), and this model.\n")
+    typer.echo("dynamics the Bloch vectors at the first save time), and this model, which husimix.load reads whole.\n")
     typer.echo(repr(Lindbladian.from_dict(json.loads(data.attrs["model"]))))
+
+
+@app.command("cite")
+def _cite(
+    file: Annotated[Path, typer.Argument(help="A result (.nc).")],
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="Print BibTeX entries.")] = False,
+) -> None:
+    """What to cite for a result: the methods, model and software that it used."""
+    found = cite(load(file))
+    typer.echo(found.bibtex if bibtex else str(found), nl=not bibtex)
 
 
 @app.command("models")

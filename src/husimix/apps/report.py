@@ -63,13 +63,18 @@ def _print_scan(data: xr.Dataset) -> None:
 
 
 def _print_values(when: str, data: xr.Dataset) -> None:
-    spins = ", ".join(f"σ{axis} {data['bloch'].sel(axis=axis).mean():.6g}" for axis in "xyz")
+    spins = ", ".join(f"σ{axis} {_without_dust(data['bloch'].sel(axis=axis).mean().item()):.6g}" for axis in "xyz")
     typer.echo(f"{when:<12}mean over sites: {spins}")
     for name in map(str, data.data_vars):
         if name.startswith("expect_"):
             value = data[name].values
             shown = f"{value:.6g}" if value.ndim == 0 else f"{complex(*value):.6g}"
             typer.echo(f"            {name.removeprefix('expect_')} {shown}")
+
+
+def _without_dust(value: float) -> float:
+    """A number without what rounding leaves where it should be 0."""
+    return 0.0 if abs(value) < 1e-12 else value
 
 
 def print_errors(data: xr.Dataset) -> None:

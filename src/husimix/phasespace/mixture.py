@@ -166,8 +166,13 @@ class Mixture(eqx.Module):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], kind: Mapping[str, Any]) -> "Mixture":
-        """The mixture that `to_arrays` and `to_dict` described."""
-        manifold = MANIFOLDS[kind["manifold"]](site_basis(kind["dimension"]))
+        """The mixture that `to_arrays` and `to_dict` described.
+
+        Raises:
+            ValueError: for a manifold that is not one of husimix's own.
+        """
+        name = check_choice("manifold", kind["manifold"], MANIFOLDS)
+        manifold = MANIFOLDS[name](site_basis(kind["dimension"]))
         group = SymmetryGroup.of_elements(**{name: np.asarray(arrays[name]) for name in _GROUP_ARRAYS})
         return cls(jnp.asarray(arrays["weights"]), jnp.asarray(arrays["coordinates"]), manifold, group)
 

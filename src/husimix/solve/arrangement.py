@@ -17,6 +17,9 @@ from husimix.solve.symmetries import Symmetry, choose_symmetry, same_elements
 
 __all__ = ["Arrangement", "arrange"]
 
+# Cells along a direction that a window of two cells to each side would fill.
+_SMALLEST = 5
+
 
 class Arrangement(NamedTuple):
     """What components look like in a run.
@@ -29,6 +32,7 @@ class Arrangement(NamedTuple):
         lattice_sites: (N,) int, the free site whose vector each site of the lattice carries.
         background: (B,) int, free sites that lie outside the window; none without a window.
         symmetry: what to pass as `symmetry` to ask for this again.
+        takes_window: whether a window could be asked for instead.
     """
 
     group: SymmetryGroup
@@ -38,6 +42,7 @@ class Arrangement(NamedTuple):
     lattice_sites: np.ndarray
     background: np.ndarray
     symmetry: str | None
+    takes_window: bool
 
     def free_coordinates(self, state: Mixture) -> np.ndarray:
         """(K, F, A), the coordinates of the free sites of a state that fits the arrangement."""
@@ -64,14 +69,13 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
     Raises:
         ValueError: for a symmetry that does not hold, or a window without all translations.
     """
-    use = choose_symmetry(symmetry, model, state)
+    use = choose_symmetry(symmetry, model, state, windowed=window is not None)
     generator = sum_of_products(model)
     none = np.arange(0)
     if window is None:
         layout = tied(Layout.of_group(use.group), use.point)
-        return Arrangement(
-            use.group, layout, generator, partial(clusters_of, generator), layout.free_sites, none, use.name
-        )
+        clusters, could = partial(clusters_of, generator), _joins_each_cell_once(use.group, model)
+        return Arrangement(use.group, layout, generator, clusters, layout.free_sites, none, use.name, could)
     radius = check_integer("window", window, 0)
     if model.lattice is None or not same_elements(use.group, SymmetryGroup.translations(model.lattice)):
         raise argument_error(
@@ -90,4 +94,12 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
         near = (c.touching(found.cell) for c in clusters_of(generator))
         return tuple(c.repeated(*found.repeats()) for c in near)
 
-    return Arrangement(use.group, layout, found.generator, repeated, sites, background, use.name)
+    return Arrangement(use.group, layout, found.generator, repeated, sites, background, use.name, False)
+
+
+def _joins_each_cell_once(group: SymmetryGroup, model: Lindbladian) -> bool:
+    """Whether a group has at least the size of all translations of a periodic lattice that a window leaves room in."""
+    lattice = model.lattice
+    if lattice is None or not all(lattice.periodic) or min(lattice.shape) <= _SMALLEST:
+        return False
+    return group.order * len(lattice.basis) >= lattice.n_sites

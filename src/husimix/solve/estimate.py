@@ -205,7 +205,7 @@ def _as_factors(sizes: TableSizes, n_components: int, size: int, per_site: int) 
 
 def _advice(arrangement: Arrangement, fits: bool) -> tuple[str, ...]:
     lines = ["Use fewer components."]
-    if arrangement.group.order > 1 and not len(arrangement.background):
+    if arrangement.takes_window:
         lines.append("Pass window=2, whose cost does not grow with the lattice.")
     if arrangement.symmetry == "translations":
         lines.append('Pass symmetry="full", which uses the point group too.')

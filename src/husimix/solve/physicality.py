@@ -113,7 +113,7 @@ def smallest_eigenvalues(basis: SiteBasis, sites: np.ndarray, pairs: np.ndarray,
 
 
 def warn_of_violations(times: list[float], found: list[Physicality], purity: list[float], stacklevel: int) -> None:
-    """One warning for each kind of violation, naming the worst time and site."""
+    """One warning for each kind of violation, naming the worst time and site; `purity` may be empty."""
     if not times:
         return
     told = []
@@ -124,8 +124,8 @@ def warn_of_violations(times: list[float], found: list[Physicality], purity: lis
     if found[n].pair < -_EIGENVALUE_TOLERANCE:
         first, second = found[n].at_pair
         told.append((n, f"sites {first} and {second} together have a probability of {found[n].pair:.2g}"))
-    n = int(np.argmax(purity))
-    if purity[n] > 1 + _PURITY_TOLERANCE:
+    n = int(np.argmax(purity)) if purity else 0
+    if purity and purity[n] > 1 + _PURITY_TOLERANCE:
         told.append((n, f"the purity is {purity[n]:.2g}, above 1"))
     for n, what in told:
         warnings.warn(f"Unphysical state at t = {times[n]:.6g}: {what}. {_REMEDY}", HusimixWarning, stacklevel)

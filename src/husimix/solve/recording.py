@@ -157,8 +157,10 @@ class Recorder:
         self.pairs.append(look.pairs)
 
     def warn(self, stacklevel: int) -> None:
-        """Warn of what no density matrix can be."""
-        warn_of_violations(self.times, self.physicality, self.diagnostics.get("purity", []), stacklevel + 1)
+        """Warn of what no density matrix can be; see `warn_of_violations`."""
+        # The purity of a whole lattice is not among what windows give.
+        purity = [] if len(self._arrangement.background) else self.diagnostics.get("purity", [])
+        warn_of_violations(self.times, self.physicality, purity, stacklevel + 1)
 
 
 class _View(eqx.Module):

@@ -194,7 +194,8 @@ def _result(found: list[Found], settings: dict[str, Any], wall_time: float) -> S
         )
         warnings.warn(text, HusimixWarning, stacklevel=3)
     look = best.look
-    warn_of_violations([np.inf], [look.physicality], [look.purity], stacklevel=4)
+    purity = [] if len(best.setup.arrangement.background) else [look.purity]
+    warn_of_violations([np.inf], [look.physicality], purity, stacklevel=4)
     return SteadyState(
         state=best.recorder.mixture(best.point),
         bloch=look.bloch,

@@ -39,7 +39,7 @@ class SymmetryUse(NamedTuple):
     name: str | None
 
 
-def choose_symmetry(symmetry: Symmetry, model: Lindbladian, state: Mixture) -> SymmetryUse:
+def choose_symmetry(symmetry: Symmetry, model: Lindbladian, state: Mixture, windowed: bool = False) -> SymmetryUse:
     """The symmetries that a run uses.
 
     Args:
@@ -47,6 +47,7 @@ def choose_symmetry(symmetry: Symmetry, model: Lindbladian, state: Mixture) -> S
             for model and state), "translations", None or "none", or a group, or its generators.
         model: the Lindbladian; each generator must leave its table of terms in place.
         state: the initial state; each generator must leave it in place.
+        windowed: whether "auto" and "full" average over translations alone, since windows allow nothing else.
 
     Returns:
         The symmetries. For "auto" and "full" they may be none.
@@ -66,7 +67,7 @@ def choose_symmetry(symmetry: Symmetry, model: Lindbladian, state: Mixture) -> S
         )
     if state.group.order > 1 and _obstacle(state.group, model, state) is None:
         return _with_point_group(state.group, model, state)
-    return _found(model, state)
+    return _found(model, state, windowed)
 
 
 def _averaging(group: SymmetryGroup, name: str | None) -> SymmetryUse:
@@ -98,11 +99,12 @@ def _required(group: SymmetryGroup, model: Lindbladian, state: Mixture) -> Symme
     return group
 
 
-def _found(model: Lindbladian, state: Mixture) -> SymmetryUse:
+def _found(model: Lindbladian, state: Mixture, windowed: bool) -> SymmetryUse:
     """All that holds for the model and leaves the components of the state in place."""
     symmetries = verified_symmetries(model)
     in_place = _in_place(state.expanded())
-    generators = [t for t in (*symmetries.translations, *symmetries.rotations, *symmetries.combined) if in_place(t)]
+    others = () if windowed else (*symmetries.rotations, *symmetries.combined)
+    generators = [t for t in (*symmetries.translations, *others) if in_place(t)]
     point = np.array([p for p in symmetries.point if in_place(Transformation(p))])
     if not _joins_cells(generators, model):
         # Symmetric components could not tell one corner from another; their average can.
