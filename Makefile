@@ -57,4 +57,4 @@ compare: $(VENV)/.installed   ## husimix beside tensor networks, cumulants, mean
 	$(RUN)/python benchmarks/comparison.py
 
 clean:           ## remove what the targets made, except results
-	rm -rf $(VENV) docs/_build demo build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/jupyter_execute demo build dist .pytest_cache .ruff_cache .hypothesis
