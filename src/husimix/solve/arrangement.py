@@ -74,7 +74,7 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
     none = np.arange(0)
     if window is None:
         layout = tied(Layout.of_group(use.group), use.point)
-        clusters, could = partial(clusters_of, generator), _joins_each_cell_once(use.group, model)
+        clusters, could = partial(clusters_of, generator), _has_room_for_windows(use.group, model)
         return Arrangement(use.group, layout, generator, clusters, layout.free_sites, none, use.name, could)
     radius = check_integer("window", window, 0)
     if model.lattice is None or not same_elements(use.group, SymmetryGroup.translations(model.lattice)):
@@ -97,7 +97,7 @@ def arrange(model: Lindbladian, state: Mixture, symmetry: Symmetry, window: int 
     return Arrangement(use.group, layout, found.generator, repeated, sites, background, use.name, False)
 
 
-def _joins_each_cell_once(group: SymmetryGroup, model: Lindbladian) -> bool:
+def _has_room_for_windows(group: SymmetryGroup, model: Lindbladian) -> bool:
     """Whether a group has at least the size of all translations of a periodic lattice that a window leaves room in."""
     lattice = model.lattice
     if lattice is None or not all(lattice.periodic) or min(lattice.shape) <= _SMALLEST:
