@@ -1,9 +1,11 @@
 """Time evolution: closed forms, conservation, early ends and arguments."""
 
+import logging
 import re
 
 import diffrax
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -191,6 +193,20 @@ def test_the_same_seed_repeats_a_run_and_parameters_do_not_recompile():
     assert np.abs(first.bloch - other.bloch).max() > 1e-3
 
 
+def test_the_steps_are_compiled_once_although_a_thread_does_it(caplog):
+    jax.clear_caches()
+    # Not the context manager, which holds in its own thread alone.
+    jax.config.update("jax_log_compiles", True)
+    try:
+        with caplog.at_level(logging.WARNING):
+            hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)
+    finally:
+        jax.config.update("jax_log_compiles", False)
+    compiled = [r.getMessage() for r in caplog.records if "Finished XLA compilation" in r.getMessage()]
+    for name in ("_advance", "_interpolate", "_look"):
+        assert sum(f"jit({name})" in message for message in compiled) == 1, name
+
+
 def test_running_out_of_steps_keeps_what_there_is():
     with pytest.warns(hx.HusimixWarning, match=r"stopped at t = .*used up `max_steps`. Raise max_steps"):
         result = hx.mesolve(
@@ -251,6 +267,7 @@ def test_an_interrupted_run_keeps_what_it_has(monkeypatch):
             raise KeyboardInterrupt
         return advance(*arguments)
 
+    interrupted.lower = advance.lower
     monkeypatch.setattr(stepping, "_advance", interrupted)
     with pytest.warns(hx.HusimixWarning, match="was interrupted"):
         result = hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)

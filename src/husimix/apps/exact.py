@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse.linalg
+import scipy.sparse
 
 from husimix._errors import argument_error
 from husimix.phasespace.mixture import Mixture
@@ -140,6 +140,8 @@ def _kernel(liouvillian: Any, size: int) -> np.ndarray:
 
 def _stationary(shifted: Any, start: np.ndarray, size: int) -> np.ndarray:
     """The eigenvector of eigenvalue 1 that an Arnoldi iteration from some density matrix finds, of trace 1."""
+    import scipy.sparse.linalg  # its import would cost every other run a tenth of a second
+
     v0 = start.reshape(-1).astype(complex) / np.trace(start)
     arnoldi: Any = scipy.sparse.linalg.eigs
     _, vectors = arnoldi(shifted, k=1, which="LR", v0=v0, ncv=40, tol=1e-10)

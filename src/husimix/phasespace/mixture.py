@@ -66,7 +66,7 @@ class Mixture(eqx.Module):
     @property
     def vectors(self) -> Float[Array, "component site operator"]:
         """(K, N, D), the vectors v_i^k."""
-        return self.manifold.vectors(self.coordinates)
+        return _vectors(self.manifold, self.coordinates)
 
     def site_values(self) -> Float[Array, "site operator"]:
         """(N, D), Σ_k c_k v_i^k: the one-site expectation values of the components as they stand."""
@@ -219,3 +219,9 @@ def product_state(n_sites: int, spins: str | np.ndarray = "down") -> Mixture:
     coordinates = np.broadcast_to(vectors, (count, 3))[None].astype(float)
     weights, coordinates = jax.device_put((np.ones(1), coordinates))
     return Mixture(weights, coordinates, Bloch(site_basis(2)), SymmetryGroup.identity(count))
+
+
+@eqx.filter_jit
+def _vectors(manifold: AbstractManifold, coordinates: Float[Array, "component site axis"]) -> Array:
+    """Compiled, since outside of compiled code each of its operations would be compiled for itself."""
+    return manifold.vectors(coordinates)

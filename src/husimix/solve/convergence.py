@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.ndimage
 
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.mixture import Mixture
@@ -120,6 +119,7 @@ def _error(best: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
     if count == 0:
         return error
     gaps = np.max([np.abs(values[:count] - best[:count]) for values in others], axis=0)
-    width = 2 * round(_NEARBY * len(best) / 2) + 1
-    error[:count] = scipy.ndimage.maximum_filter1d(gaps, width, axis=0, mode="nearest")
+    reach = round(_NEARBY * len(best) / 2)
+    padded = np.pad(gaps, [(reach, reach)] + [(0, 0)] * (gaps.ndim - 1), mode="edge")
+    error[:count] = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0).max(axis=-1)
     return error

@@ -4,6 +4,8 @@ The host regains control after every few steps, which makes progress, interrupti
 mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
 """
 
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -119,13 +121,16 @@ def evolve(
     instants, rtol, atol = jax.device_put((list(ahead), np.asarray(control.rtol), np.asarray(control.atol)))
     control = control._replace(rtol=rtol, atol=atol)
     try:
+        carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         if journey.saved == -np.inf:
-            ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
-            journey, ahead, instants = journey._replace(saved=journey.t), ahead[1:], instants[1:]
+            compiling = _compiled_beside(carry, motion, instants[-1], control)
+            journey, ends = _begun(journey, record)
+            ahead, instants = ahead[1:], instants[1:]
             if ends or not len(ahead):
                 return Status.COMPLETED, journey
+            for thread in compiling:
+                thread.join()
         pauses: bool | None = False
-        carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         for t, instant in zip(ahead.tolist(), instants, strict=True):
             while journey.t < t:
                 # Not sooner, since save times inside the last step need its interpolation.
@@ -146,8 +151,37 @@ def evolve(
             if ends or instant is instants[-1]:
                 return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
+        if journey.saved == -np.inf:
+            journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
+
+
+def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
+    """The journey with its first point on record, and whether it ends there."""
+    ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
+    return journey._replace(saved=journey.t), ends
+
+
+def _compiled_beside(carry: _Carry, motion: Motion, t: Array, control: StepControl) -> list[threading.Thread]:
+    """Begin to compile the steps and the interpolation, in threads, which saves a second at the first run.
+
+    JAX keeps the programs for the calls that follow. Where that fails, these calls raise the error.
+    """
+
+    def begin(function: Any, *arguments: Any) -> threading.Thread:
+        # Traced here, since several threads in Python get in each other's way.
+        lowered = function.lower(*arguments)
+
+        def compile_it() -> None:
+            with contextlib.suppress(Exception):
+                lowered.compile()
+
+        thread = threading.Thread(target=compile_it)
+        thread.start()
+        return thread
+
+    return [begin(_advance, carry, motion, t, t, control), begin(_interpolate, carry, t, motion, control)]
 
 
 def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
