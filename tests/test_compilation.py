@@ -1,10 +1,17 @@
-"""Compiled code is kept on disk, where the user wants it."""
+"""Compiled code is kept on disk, where the user wants it; threads that compile ahead save work and add none."""
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 
+import jax
+import numpy as np
 import pytest
+
+import husimix as hx
+from husimix._compilation import compile_beside
 
 SCRIPT = "import jax, husimix; print(jax.config.values['jax_compilation_cache_dir'])"
 
@@ -28,3 +35,42 @@ def test_the_cache_folder_follows_the_environment(tmp_path, chosen, expected):
 def test_a_folder_given_to_jax_stays(tmp_path):
     script = "import jax; jax.config.update('jax_compilation_cache_dir', '/mine');" + SCRIPT
     assert folder(tmp_path, script, HUSIMIX_CACHE="") == "/mine"
+
+
+@pytest.fixture
+def compiled(caplog):
+    """What has been compiled since, in whatever thread, one message for each program."""
+    jax.clear_caches()
+    # Not jax.log_compiles(), which holds in its own thread alone.
+    jax.config.update("jax_log_compiles", True)
+    with caplog.at_level(logging.WARNING):
+        yield lambda: [m for r in caplog.records if "Finished XLA compilation" in (m := r.getMessage())]
+    jax.config.update("jax_log_compiles", False)
+
+
+def test_dynamics_compile_each_program_once(compiled):
+    model = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True))
+    hx.mesolve(model, hx.product_state(3), np.linspace(0, 1, 4), components=2, progress=False)
+    for name in ("_advance", "_interpolate", "_look"):
+        assert sum(f"jit({name})" in message for message in compiled()) == 1, name
+
+
+def test_steady_states_compile_each_program_once(compiled):
+    model = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True))
+    hx.steadystate(model, components=2, progress=False)
+    for name in ("_advance", "_interpolate", "_look", "_pace", "_drift"):
+        assert sum(f"jit({name})" in message for message in compiled()) == 1, name
+
+
+def test_a_failure_in_the_thread_is_left_to_the_call(monkeypatch):
+    class Function:
+        def lower(self, *_):
+            return self
+
+        def compile(self):
+            raise RuntimeError("out of memory")
+
+    failures = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    compile_beside(Function(), 1.0).join()
+    assert not failures

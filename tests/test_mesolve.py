@@ -1,11 +1,9 @@
 """Time evolution: closed forms, conservation, early ends and arguments."""
 
-import logging
 import re
 
 import diffrax
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -191,20 +189,6 @@ def test_the_same_seed_repeats_a_run_and_parameters_do_not_recompile():
     assert stepping._advance._cached._cache_size() == compiled
     np.testing.assert_array_equal(first.bloch, again.bloch)
     assert np.abs(first.bloch - other.bloch).max() > 1e-3
-
-
-def test_the_steps_are_compiled_once_although_a_thread_does_it(caplog):
-    jax.clear_caches()
-    # Not the context manager, which holds in its own thread alone.
-    jax.config.update("jax_log_compiles", True)
-    try:
-        with caplog.at_level(logging.WARNING):
-            hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)
-    finally:
-        jax.config.update("jax_log_compiles", False)
-    compiled = [r.getMessage() for r in caplog.records if "Finished XLA compilation" in r.getMessage()]
-    for name in ("_advance", "_interpolate", "_look"):
-        assert sum(f"jit({name})" in message for message in compiled) == 1, name
 
 
 def test_running_out_of_steps_keeps_what_there_is():

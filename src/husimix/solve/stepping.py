@@ -4,8 +4,6 @@ The host regains control after every few steps, which makes progress, interrupti
 mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
 """
 
-import contextlib
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from optimistix import rms_norm
 
+from husimix._compilation import compile_beside
 from husimix.solve.certificate import Certificate, certified
 from husimix.solve.journey import Glance, Journey, Status, StepRecord, Totals
 from husimix.solve.tdvp import Motion, Point, VelocityReport
@@ -123,7 +122,11 @@ def evolve(
     try:
         carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         if journey.saved == -np.inf:
-            compiling = _compiled_beside(carry, motion, instants[-1], control)
+            # A second less at the first run, in which the first record compiles as well.
+            compiling = [
+                compile_beside(_advance, carry, motion, instants[-1], instants[-1], control),
+                compile_beside(_interpolate, carry, instants[-1], motion, control),
+            ]
             journey, ends = _begun(journey, record)
             ahead, instants = ahead[1:], instants[1:]
             if ends or not len(ahead):
@@ -161,27 +164,6 @@ def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
     """The journey with its first point on record, and whether it ends there."""
     ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
     return journey._replace(saved=journey.t), ends
-
-
-def _compiled_beside(carry: _Carry, motion: Motion, t: Array, control: StepControl) -> list[threading.Thread]:
-    """Begin to compile the steps and the interpolation, in threads, which saves a second at the first run.
-
-    JAX keeps the programs for the calls that follow. Where that fails, these calls raise the error.
-    """
-
-    def begin(function: Any, *arguments: Any) -> threading.Thread:
-        # Traced here, since several threads in Python get in each other's way.
-        lowered = function.lower(*arguments)
-
-        def compile_it() -> None:
-            with contextlib.suppress(Exception):
-                lowered.compile()
-
-        thread = threading.Thread(target=compile_it)
-        thread.start()
-        return thread
-
-    return [begin(_advance, carry, motion, t, t, control), begin(_interpolate, carry, t, motion, control)]
 
 
 def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
