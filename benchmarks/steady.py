@@ -1,5 +1,7 @@
 """Steady states along a scan of the drive, against exact ones, and of a lattice that has no exact twin.
 
+    HUSIMIX_CACHE=off python benchmarks/steady.py  # its first runs are to compile
+
 Writes benchmarks/results/steady.md and steady.png, in about two minutes on two idle cores. The exact values are stored
 beside them; `python benchmarks/steady.py --exact` computes these anew by `hx.exact.steadystate`, in some 15 minutes.
 """
