@@ -75,6 +75,12 @@ def test_models_with_a_source(usual):
         assert found - ALWAYS == {"bogacki1989pair"} | ({key} - {None})
 
 
+def test_steady_states_tell_the_form_of_their_gram_matrix(stationary):
+    assert stationary.settings["method"]["gram"] == "matrix"
+    used_factors = dataclasses.replace(stationary, settings={"method": {"solver": "Bosh3", "gram": "factors"}})
+    assert "hestenes1952methods" in hx.cite(used_factors).keys
+
+
 def test_steady_states_and_scans(stationary):
     assert set(hx.cite(stationary).keys) == ALWAYS | {"bogacki1989pair", "lee2013unconventional"}
     scan = hx.Scan(np.arange(1.0), [stationary], [])

@@ -280,6 +280,9 @@ def test_files_that_are_no_result(finished, tmp_path, command):
     assert "must name a result of husimix, but got" in refused(command, other)
     assert "must name a whole result of husimix, but got" in refused(command, gutted)
     assert "must name an existing file, but got" in refused(command, tmp_path / "none.nc")
+    run_file = tmp_path / "free.toml"
+    run_file.write_text(FREE, encoding="utf-8")
+    assert "free.toml. Carry it out: husimix run" in refused(command, run_file)
 
 
 @pytest.mark.usefixtures("no_computing")

@@ -1,17 +1,15 @@
-"""Compiled code is kept on disk, where the user wants it; threads that compile ahead save work and add none."""
+"""Compiled code is kept on disk, where the user wants it; no program is compiled twice."""
 
 import logging
 import os
 import subprocess
 import sys
-import threading
 
 import jax
 import numpy as np
 import pytest
 
 import husimix as hx
-from husimix._compilation import compile_beside
 
 SCRIPT = "import jax, husimix; print(jax.config.values['jax_compilation_cache_dir'])"
 
@@ -39,13 +37,10 @@ def test_a_folder_given_to_jax_stays(tmp_path):
 
 @pytest.fixture
 def compiled(caplog):
-    """What has been compiled since, in whatever thread, one message for each program."""
+    """What has been compiled since, one message for each program."""
     jax.clear_caches()
-    # Not jax.log_compiles(), which holds in its own thread alone.
-    jax.config.update("jax_log_compiles", True)
-    with caplog.at_level(logging.WARNING):
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
         yield lambda: [m for r in caplog.records if "Finished XLA compilation" in (m := r.getMessage())]
-    jax.config.update("jax_log_compiles", False)
 
 
 def test_dynamics_compile_each_program_once(compiled):
@@ -60,17 +55,3 @@ def test_steady_states_compile_each_program_once(compiled):
     hx.steadystate(model, components=2, progress=False)
     for name in ("_advance", "_interpolate", "_look", "_pace", "_drift"):
         assert sum(f"jit({name})" in message for message in compiled()) == 1, name
-
-
-def test_a_failure_in_the_thread_is_left_to_the_call(monkeypatch):
-    class Function:
-        def lower(self, *_):
-            return self
-
-        def compile(self):
-            raise RuntimeError("out of memory")
-
-    failures = []
-    monkeypatch.setattr(threading, "excepthook", failures.append)
-    compile_beside(Function(), 1.0).join()
-    assert not failures

@@ -325,6 +325,13 @@ def test_broken_toml_gets_one_line(tmp_path, text, fragment):
     assert "\n" not in str(caught.value)
 
 
+def test_a_result_is_no_run_file(tmp_path):
+    path = tmp_path / "run.nc"
+    path.write_bytes(b"\x89HDF\r\n")
+    with pytest.raises(RunFileError, match=r"run\.nc is a result\. `husimix info .*run\.nc` tells how to repeat it\."):
+        read_run_file(path)
+
+
 def test_unreadable_files_get_one_line(tmp_path):
     with pytest.raises(RunFileError, match=r"no\.toml cannot be read: No such file or directory\. Check the path"):
         read_run_file(tmp_path / "no.toml")

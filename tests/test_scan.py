@@ -1,6 +1,7 @@
 """Scans of steady states."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -109,3 +110,22 @@ def test_scans_refuse_what_is_no_model():
         hx.scan(lambda g: g, [1.0])
     with pytest.raises(ValueError, match="Argument `model_of` must be a function that makes a model of a value"):
         hx.scan(ising(1.0), [1.0])
+
+
+def test_what_is_not_stationary_is_told_once(recwarn):
+    found = hx.scan(ising, [1.0, 0.5], name="g", components=2, max_time=0.5, tolerance=1e-14, progress=False)
+    assert not any(s.converged for s in found.forward)
+    (warning,) = recwarn
+    drift = max(s.drift for s in found.forward)
+    told = f"2 of 2 states are not stationary (at g = 1, 0.5); the largest drift is {drift:.2g}. No start became"
+    assert issubclass(warning.category, hx.HusimixWarning) and str(warning.message).startswith(told)
+
+
+def test_other_warnings_name_the_value(there_and_back, monkeypatch):
+    def search(model, state, **settings):
+        warnings.warn("The purity is 2.", hx.HusimixWarning, stacklevel=2)
+        return there_and_back.forward[0]
+
+    monkeypatch.setattr("husimix.solve.scan.steadystate", search)
+    with pytest.warns(hx.HusimixWarning, match=r"At g = 0\.5: The purity is 2\."):
+        hx.scan(ising, [0.5], name="g", components=6, progress=False)

@@ -109,7 +109,7 @@ def climb(run: Run, plan: Plan, couplings: Sequence[float], times: np.ndarray) -
             components=components,
             seed=seed,
             window=plan.window,
-            # Windows take translations alone; without one, π rotations and the point group are found as well.
+            # Four components that are averaged over π rotations as well do not get through the transient.
             symmetry="auto" if plan.window is None else "translations",
             observables=observables,
             progress=False,

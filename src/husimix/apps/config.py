@@ -154,6 +154,8 @@ def read_run_file(path: str | os.PathLike[str]) -> RunFile:
         # Some editors begin UTF-8 files with a byte-order mark, which TOML does not know.
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if Path(path).suffix == ".nc":
+            raise RunFileError(f"Run file {path} is a result. `husimix info {path}` tells how to repeat it.") from None
         line = raw.count(b"\n", 0, error.start) + 1
         raise RunFileError(f"Run file {path} is not UTF-8 text (at line {line}). Save it as UTF-8.") from None
     return parse_run_file(text, str(path))

@@ -64,6 +64,9 @@ def read(path: Path) -> "dict[str, xr.Dataset]":
 
     if not path.is_file():
         raise argument_error("path", "name an existing file", path)
+    if path.suffix == ".toml":
+        fix = f"Carry it out: husimix run {path} -o run.nc"
+        raise argument_error("path", "name a result", f"the run file {path}", fix)
     try:
         groups = xr.open_groups(path, engine="h5netcdf")
         for name, data in groups.items():

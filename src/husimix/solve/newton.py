@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from husimix._compilation import compile_beside
 from husimix.phasespace import kernels
 from husimix.phasespace.factored import FactoredGram
 from husimix.solve.metric_solvers import Tikhonov
 from husimix.solve.tdvp import Motion, Point
 
-__all__ = ["Pace", "Stationary", "compile_pace", "newton", "pace"]
+__all__ = ["Pace", "Stationary", "newton", "pace"]
 
 # Relative to S's mean eigenvalue, where the metric solver has no damping of its own.
 _DAMPING = 1e-6
@@ -81,11 +80,6 @@ class Pace(NamedTuple):
     speed: float
     flow: float
     rates: Point
-
-
-def compile_pace(motion: Motion, point: Point) -> None:
-    """Begin to compile what `pace` calls."""
-    compile_beside(_pace, motion, point)
 
 
 def pace(motion: Motion, point: Point) -> Pace:

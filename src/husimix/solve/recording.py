@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from husimix._compilation import compile_beside
 from husimix.phasespace import kernels
 from husimix.phasespace.contacts import Contacts
 from husimix.phasespace.manifolds import AbstractManifold
@@ -125,10 +124,6 @@ class Recorder:
             rates: the velocity there.
         """
         return float(_drift(self._view, point, rates))
-
-    def compile_drift(self, point: Point) -> None:
-        """Begin to compile what `drift` calls."""
-        compile_beside(_drift, self._view, point, point)
 
     def __call__(self, t: float, point: Point, step: StepRecord) -> None:
         """Measure and keep what belongs to a save time."""

@@ -1,12 +1,14 @@
 """Steady states along a line of models, each started from the one before."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from husimix._errors import argument_error
+from husimix._errors import HusimixWarning, argument_error
+from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 from husimix.solve import steady_dataset
 from husimix.solve.arrangement import arrange
@@ -101,7 +103,8 @@ def scan(
         **arguments: of `steadystate`; `starts` is 1, and `state` starts the first point.
 
     Returns:
-        A `Scan`. After an interruption it holds the points before; a way back that was not finished is left out.
+        A `Scan`. After an interruption it holds the points before; a way back that was not finished is left out. One
+        `HusimixWarning` at the end counts the states that are not stationary.
 
     Raises:
         ValueError: for values that are no numbers, or arguments that `steadystate` refuses.
@@ -116,13 +119,15 @@ def scan(
     chosen: dict[str, Any] = {"starts": 1} | arguments
     begin = chosen.pop("state", None)
 
-    def follow(along: list[Lindbladian], before: SteadyState | None) -> list[SteadyState]:
+    remarks: list[str] = []
+
+    def follow(line: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
         found: list[SteadyState] = []
-        for model in along:
+        for value, model in line:
             before = found[-1] if found else before
             try:
                 is_near = before is not None and _same_group(model, before, chosen)
-                found.append(steadystate(model, before.state if before and is_near else begin, **chosen))
+                found.append(_searched(model, before.state if before and is_near else begin, chosen, remarks, value))
             except KeyboardInterrupt:  # where no search can return what it has, as during its set-up
                 if not found:
                     raise
@@ -131,13 +136,44 @@ def scan(
                 return found[:-1] if len(found) > 1 else found
         return found
 
-    forward = follow(models, None)
+    line = list(zip(points.tolist(), models, strict=True))
+    forward = follow(line, None)
     is_whole = len(forward) == len(points) and forward[-1].status is not Status.INTERRUPTED
     try:
-        back = follow(models[::-1], forward[-1]) if backward and is_whole else []
+        back = follow(line[::-1], forward[-1]) if backward and is_whole else []
     except KeyboardInterrupt:
         back = []
-    return Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name)
+    result = Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name)
+    for text in (*(f"At {name} = {remark}" for remark in remarks), *_shortfall(result)):
+        warnings.warn(text, HusimixWarning, stacklevel=2)
+    return result
+
+
+def _searched(
+    model: Lindbladian, state: Mixture | None, arguments: dict[str, Any], remarks: list[str], value: float
+) -> SteadyState:
+    """One steady state; what its search warns of, but for how it ended, joins the remarks."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HusimixWarning)
+        found = steadystate(model, state, **arguments)
+    for warning in caught:
+        if not issubclass(warning.category, HusimixWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        elif found.status.value not in str(warning.message):
+            remarks.append(f"{value:g}: {warning.message}")
+    return found
+
+
+def _shortfall(result: Scan) -> list[str]:
+    """What to say of a scan in which not all states are stationary; nothing if they are."""
+    ways = (result.forward, result.backward)
+    missed = [(v, s) for way in ways for v, s in zip(result.values, way, strict=False) if not s.converged]
+    if not missed:
+        return []
+    where = ", ".join(dict.fromkeys(f"{value:g}" for value, _ in missed))
+    drift = max(s.drift for _, s in missed)
+    counted = f"{len(missed)} of {sum(map(len, ways))} states are not stationary (at {result.name} = {where})"
+    return [f"{counted}; the largest drift is {drift:.2g}. {result.status.value}"]
 
 
 def _same_group(model: Lindbladian, before: SteadyState, chosen: dict[str, Any]) -> bool:

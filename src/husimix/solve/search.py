@@ -12,7 +12,7 @@ import numpy as np
 from husimix.phasespace.observables import Measurement
 from husimix.physics.operators import Operator
 from husimix.solve.journey import Glance, Journey, Status, StepRecord
-from husimix.solve.newton import Pace, compile_pace, newton, pace
+from husimix.solve.newton import Pace, newton, pace
 from husimix.solve.physicality import neighbours
 from husimix.solve.progress import ProgressMeter
 from husimix.solve.recording import Look, Recorder
@@ -155,9 +155,6 @@ def search(
     def drift(point: Point) -> float:
         return recorder.drift(point, pace(motion, point).rates)
 
-    # Needed at the end of the evolution, whose own programs are compiled beside these.
-    compile_pace(motion, setup.start)
-    recorder.compile_drift(setup.start)
     with one_blas_thread(), ProgressMeter("steadystate", 0.0, longest, progress) as meter:
 
         def show(glance: Glance) -> None:

@@ -167,7 +167,10 @@ def steadystate(
         found.append(search(setup, measured, tolerance * rate, rate, longest, progress))
         if found[-1].status is Status.INTERRUPTED:
             break
-    settings = {"starts": starts, "tolerance": tolerance, "max_time": longest}
+    settings: dict[str, Any] = {"starts": starts, "tolerance": tolerance, "max_time": longest}
+    # What "auto" chose, since no diagnostic tells it.
+    gram = "factors" if found[0].setup.motion.factored else "matrix"
+    settings["method"] = found[0].setup.settings["method"] | {"gram": gram}
     return _result(found, settings, time.perf_counter() - began)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from optimistix import rms_norm
 
-from husimix._compilation import compile_beside
 from husimix.solve.certificate import Certificate, certified
 from husimix.solve.journey import Glance, Journey, Status, StepRecord, Totals
 from husimix.solve.tdvp import Motion, Point, VelocityReport
@@ -120,20 +119,13 @@ def evolve(
     instants, rtol, atol = jax.device_put((list(ahead), np.asarray(control.rtol), np.asarray(control.atol)))
     control = control._replace(rtol=rtol, atol=atol)
     try:
-        carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         if journey.saved == -np.inf:
-            # A second less at the first run, in which the first record compiles as well.
-            compiling = [
-                compile_beside(_advance, carry, motion, instants[-1], instants[-1], control),
-                compile_beside(_interpolate, carry, instants[-1], motion, control),
-            ]
-            journey, ends = _begun(journey, record)
-            ahead, instants = ahead[1:], instants[1:]
+            ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
+            journey, ahead, instants = journey._replace(saved=journey.t), ahead[1:], instants[1:]
             if ends or not len(ahead):
                 return Status.COMPLETED, journey
-            for thread in compiling:
-                thread.join()
         pauses: bool | None = False
+        carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         for t, instant in zip(ahead.tolist(), instants, strict=True):
             while journey.t < t:
                 # Not sooner, since save times inside the last step need its interpolation.
@@ -154,16 +146,8 @@ def evolve(
             if ends or instant is instants[-1]:
                 return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
-        if journey.saved == -np.inf:
-            journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
-
-
-def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
-    """The journey with its first point on record, and whether it ends there."""
-    ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
-    return journey._replace(saved=journey.t), ends
 
 
 def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
