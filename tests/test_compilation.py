@@ -4,12 +4,14 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import husimix as hx
+from husimix import _compilation
 
 SCRIPT = "import jax, husimix; print(jax.config.values['jax_compilation_cache_dir'])"
 
@@ -55,3 +57,24 @@ def test_steady_states_compile_each_program_once(compiled):
     hx.steadystate(model, components=2, progress=False)
     for name in ("_advance", "_interpolate", "_look", "_pace", "_drift"):
         assert sum(f"jit({name})" in message for message in compiled()) == 1, name
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits memory maps")
+def test_programs_are_dropped_before_there_are_too_many(monkeypatch):
+    def taken():
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+
+    model, state = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True)), hx.product_state(3)
+
+    def run(components):
+        return hx.mesolve(model, state, np.linspace(0, 0.2, 3), components=components, progress=False)
+
+    jax.clear_caches()
+    first, few = run(2), taken()
+    run(3)
+    assert taken() > few + 200
+    allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
+    monkeypatch.setattr(_compilation, "_MANY", (few + 200) / allowed)
+    again = run(2)
+    assert taken() < few + 200
+    np.testing.assert_array_equal(again.bloch, first.bloch)

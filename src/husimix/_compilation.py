@@ -1,4 +1,4 @@
-"""The persistent compilation cache: what was compiled once is read from disk in later sessions."""
+"""Compiled programs: kept on disk for later sessions, and dropped from memory before there are too many."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 import jax
 import platformdirs
 
-__all__ = ["keep_compiled"]
+__all__ = ["drop_compiled_if_many", "keep_compiled"]
 
 _VARIABLE = "HUSIMIX_CACHE"
 # Compilations shorter than this cost less than the file that would hold them.
 _SHORTEST_S = 0.02
+# Of the memory maps that Linux allows a process; one run may need some thousand more.
+_MANY = 0.5
 
 
 def keep_compiled() -> None:
@@ -26,3 +28,19 @@ def keep_compiled() -> None:
     folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("husimix"))
     jax.config.update("jax_compilation_cache_dir", str(folder.expanduser()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_S)
+
+
+def drop_compiled_if_many() -> None:
+    """Drop all compiled programs when they take up half of the memory maps that a process may have.
+
+    XLA maps every kernel apart, some 750 maps for each new shape of a run, and Linux allows 65530 (vm.max_map_count):
+    without this, the process would crash at the ninetieth shape. What is needed again is read from the cache on disk.
+    Counting takes 2 µs for each map. Other systems have no such limit.
+    """
+    try:
+        allowed = int(Path("/proc/sys/vm/max_map_count").read_text())
+        taken = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return
+    if taken > _MANY * allowed:
+        jax.clear_caches()

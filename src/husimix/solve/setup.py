@@ -10,6 +10,7 @@ import numpy as np
 import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from threadpoolctl import threadpool_limits
 
+from husimix._compilation import drop_compiled_if_many
 from husimix._errors import argument_error, check_integer
 from husimix.phasespace.clusters import contact_clusters
 from husimix.phasespace.contacts import contact_generator, contacts_of
@@ -104,6 +105,7 @@ def set_up(
         check_integer("components", components, 1)
     if check_integer("seed", seed, 0) >= 2**63:
         raise argument_error("seed", "be below 2^63", seed)
+    drop_compiled_if_many()
     g = site_metric(metric if isinstance(metric, str) else np.asarray(metric), model.basis, model.n_sites)
     on_manifold = state.on_manifold(manifold)
     arrangement = arrange(model, on_manifold, symmetry, window)
