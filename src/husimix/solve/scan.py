@@ -118,12 +118,11 @@ def scan(
     models = [check_kind("model_of(value)", model_of(float(v)), Lindbladian, "Return a model.") for v in points]
     chosen: dict[str, Any] = {"starts": 1} | arguments
     begin = chosen.pop("state", None)
+    line, remarks = list(zip(points.tolist(), models, strict=True)), []
 
-    remarks: list[str] = []
-
-    def follow(line: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
+    def follow(along: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
         found: list[SteadyState] = []
-        for value, model in line:
+        for value, model in along:
             before = found[-1] if found else before
             try:
                 is_near = before is not None and _same_group(model, before, chosen)
@@ -136,7 +135,6 @@ def scan(
                 return found[:-1] if len(found) > 1 else found
         return found
 
-    line = list(zip(points.tolist(), models, strict=True))
     forward = follow(line, None)
     is_whole = len(forward) == len(points) and forward[-1].status is not Status.INTERRUPTED
     try:
