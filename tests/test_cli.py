@@ -533,4 +533,4 @@ def test_a_steady_state_that_was_not_found_is_told(steady, run_file, tmp_path, m
     run_file.write_text(STEADY, encoding="utf-8")
     outcome = husimix("run", run_file, "-o", tmp_path / "steady.nc", "--quiet")
     assert outcome.exit_code == 1
-    assert outcome.stderr.startswith("Error: No start became stationary")
+    assert outcome.stderr.startswith("Error: Not stationary: expectation values")

@@ -30,9 +30,10 @@ def test_a_scan_there_and_back_finds_the_exact_steady_states(there_and_back):
     np.testing.assert_allclose([s.bloch for s in found.backward], exact, atol=2e-3)
     np.testing.assert_allclose(found.expect["x"], found.bloch[:, 0, 0], atol=1e-12)
     assert found.hysteresis.max() < 4e-3
-    assert "3 steady states" in repr(found)
+    assert repr(found) == "Scan: 3 steady states, there and back, 6 of 6 converged"
     one_way = dataclasses.replace(found, backward=[])
     assert np.isnan(one_way.hysteresis).all()
+    assert repr(one_way) == "Scan: 3 steady states, 3 of 3 converged"
 
 
 def test_scans_save_and_load(there_and_back, tmp_path):
@@ -116,8 +117,9 @@ def test_what_is_not_stationary_is_told_once(recwarn):
     found = hx.scan(ising, [1.0, 0.5], name="g", components=2, max_time=0.5, tolerance=1e-14, progress=False)
     assert not any(s.converged for s in found.forward)
     (warning,) = recwarn
-    drift = max(s.drift for s in found.forward)
-    told = f"2 of 2 states are not stationary (at g = 1, 0.5); the largest drift is {drift:.2g}. No start became"
+    drift, residual = (max(getattr(s, name) for s in found.forward) for name in ("drift", "residual"))
+    told = "2 of 2 states are not stationary (at g = 1, 0.5): "
+    told += f"the largest drift is {drift:.2g}, the largest residual {residual:.2g}. Not stationary: "
     assert issubclass(warning.category, hx.HusimixWarning) and str(warning.message).startswith(told)
 
 

@@ -79,7 +79,7 @@ def test_a_model_without_dissipation_is_refused():
 
 
 def test_a_search_that_is_too_short_says_so():
-    with pytest.warns(hx.HusimixWarning, match="No start became stationary"):
+    with pytest.warns(hx.HusimixWarning, match="Not stationary: expectation values"):
         found = hx.steadystate(ising(1.0), components=2, starts=1, max_time=0.5, tolerance=1e-14, progress=False)
     assert not found.converged
 
@@ -115,7 +115,7 @@ def test_the_drift_is_the_rate_of_change_of_expectation_values(fastest):
     g, end = {"observable": (2.0, 1.0), "pair": (2.0, 1.1), "site": (2.0, 0.7)}[fastest]
     model, state = ising(g), hx.product_state(4, "down")
     observables = {"y": 3.0 * hx.sigmay(0)} if fastest == "observable" else {}
-    with pytest.warns(hx.HusimixWarning, match="No start became stationary"):
+    with pytest.warns(hx.HusimixWarning, match="Not stationary: expectation values"):
         found = hx.steadystate(
             model, state, components=4, observables=observables, starts=1, max_time=end, progress=False
         )

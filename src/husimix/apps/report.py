@@ -52,13 +52,17 @@ def _print_steady(data: xr.Dataset) -> None:
 def _print_scan(data: xr.Dataset) -> None:
     name = str(data.attrs["parameter"])
     names = [str(v) for v in data.data_vars if str(v).startswith("expect_") and "part" not in data[v].dims]
-    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names), "drift")
+    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names))
+    for column in ("drift", "residual", "status"):
+        table.add_column(column)
     for way in data["way"].values:
         for value in data["value"].values:
             found = data.sel(way=way, value=value)
             spins = [float(found["bloch"].sel(axis=axis).mean("site")) for axis in "xyz"]
             numbers = [*spins, *(float(found[n]) for n in names)]
-            table.add_row(f"{value:g}", str(way), *(f"{x:.5f}" for x in numbers), f"{float(found['drift']):.1e}")
+            ending = [f"{float(found[n]):.1e}" for n in ("drift", "residual")]
+            status = str(found["status"].values).lower().replace("_", " ")
+            table.add_row(f"{value:g}", str(way), *(f"{x:.5f}" for x in numbers), *ending, status)
     Console().print(table)
 
 

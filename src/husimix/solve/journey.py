@@ -29,8 +29,8 @@ class Status(enum.Enum):
     )
     MAX_STEPS = "The run used up `max_steps`. Raise max_steps, loosen rtol and atol, or raise the damping."
     NOT_STATIONARY = (
-        "No start became stationary: expectation values still change faster than the tolerance. Raise max_time or the "
-        "number of components, or loosen the tolerance."
+        "Not stationary: expectation values still change faster than the tolerance. Take more components where the "
+        "residual is high, a larger max_time where it is low; a looser tolerance accepts the state as it is."
     )
     PAUSED = "The run was paused and can go on from where it is."
     INTERRUPTED = "The run was interrupted; everything up to the last save time is kept."

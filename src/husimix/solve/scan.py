@@ -78,8 +78,10 @@ class Scan(AbstractSavable):
         return steady_dataset.scan_groups(self)
 
     def __repr__(self) -> str:
-        n = sum(found.converged for found in self.forward)
-        return f"Scan: {len(self.values)} steady states, {n} converged"
+        found = [*self.forward, *self.backward]
+        ways = ", there and back" if self.backward else ""
+        n = sum(each.converged for each in found)
+        return f"Scan: {len(self.values)} steady states{ways}, {n} of {len(found)} converged"
 
 
 def scan(
@@ -169,9 +171,10 @@ def _shortfall(result: Scan) -> list[str]:
     if not missed:
         return []
     where = ", ".join(dict.fromkeys(f"{value:g}" for value, _ in missed))
-    drift = max(s.drift for _, s in missed)
+    drift, residual = (max(getattr(s, name) for _, s in missed) for name in ("drift", "residual"))
     counted = f"{len(missed)} of {sum(map(len, ways))} states are not stationary (at {result.name} = {where})"
-    return [f"{counted}; the largest drift is {drift:.2g}. {result.status.value}"]
+    worst = f"the largest drift is {drift:.2g}, the largest residual {residual:.2g}"
+    return [f"{counted}: {worst}. {result.status.value}"]
 
 
 def _same_group(model: Lindbladian, before: SteadyState, chosen: dict[str, Any]) -> bool:
