@@ -495,13 +495,18 @@ def test_steady_states_from_run_files(steady):
     assert "where there are no save times" in refused("plot", output, "--map", "--time", "1")
 
 
-def test_scans_from_run_files(scan):
+def test_scans_from_run_files(scan, tmp_path):
     _, output = scan
     found = hx.load(output)
     assert isinstance(found, hx.Scan) and found.name == "g"
     np.testing.assert_allclose(found.bloch[:, 0, 2], [-1 / (1 + 2 * g**2) for g in (0.5, 1.0)], atol=1e-3)
     assert runner.errors(xr.load_dataset(output))["bloch"].worst < 3e-3
-    assert "completed" in husimix("info", output).stdout
+    told = husimix("info", output).stdout
+    assert "completed" in told and "not stationary" not in told
+    lost = dataclasses.replace(found.backward[0], status=hx.Status.NOT_STATIONARY, residual=0.25)
+    dataclasses.replace(found, backward=[lost, found.backward[1]]).save(tmp_path / "lost.nc")
+    told = husimix("info", tmp_path / "lost.nc").stdout
+    assert "not stationary: g = 0.5 backward (residual 0.25)\n" in told
     assert "`map` must be left out for scans" in refused("plot", output, "--map")
 
 

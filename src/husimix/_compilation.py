@@ -34,8 +34,8 @@ def drop_compiled_if_many() -> None:
     """Drop all compiled programs when they take up half of the memory maps that a process may have.
 
     XLA maps every kernel apart, some 750 maps for each new shape of a run, and Linux allows 65530 (vm.max_map_count):
-    without this, the process would crash at the ninetieth shape. What is needed again is read from the cache on disk.
-    Counting takes 2 µs for each map. Other systems have no such limit.
+    without this, a process ends at some ninety shapes. What is needed again is read from the cache on disk. Counting
+    takes 2 µs for each map. Where there is no /proc, nothing is done.
     """
     try:
         allowed = int(Path("/proc/sys/vm/max_map_count").read_text())

@@ -4,9 +4,11 @@
 the only place that knows the grammar; the checks themselves stay beside the code that they protect.
 """
 
+import contextlib
 import difflib
 import math
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 
 __all__ = [
@@ -15,12 +17,31 @@ __all__ = [
     "check_choice",
     "check_integer",
     "check_number",
+    "kept_warnings",
     "nearest_name",
 ]
 
 
 class HusimixWarning(UserWarning):
     """A run ended early or a result needs care; the text says what to do."""
+
+
+@contextlib.contextmanager
+def kept_warnings() -> Iterator[list[str]]:
+    """Keep what husimix warns of inside, for whoever called to tell it in another way.
+
+    Yields:
+        The texts, complete when the block is left. Warnings of others are passed on then.
+    """
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HusimixWarning)
+        yield texts
+    for warning in caught:
+        if issubclass(warning.category, HusimixWarning):
+            texts.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def argument_error(name: str, must: str, got: object, fix: str = "") -> ValueError:

@@ -52,18 +52,19 @@ def _print_steady(data: xr.Dataset) -> None:
 def _print_scan(data: xr.Dataset) -> None:
     name = str(data.attrs["parameter"])
     names = [str(v) for v in data.data_vars if str(v).startswith("expect_") and "part" not in data[v].dims]
-    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names))
-    for column in ("drift", "residual", "status"):
-        table.add_column(column)
+    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names), "drift")
+    moving = []
     for way in data["way"].values:
         for value in data["value"].values:
             found = data.sel(way=way, value=value)
             spins = [float(found["bloch"].sel(axis=axis).mean("site")) for axis in "xyz"]
             numbers = [*spins, *(float(found[n]) for n in names)]
-            ending = [f"{float(found[n]):.1e}" for n in ("drift", "residual")]
-            status = str(found["status"].values).lower().replace("_", " ")
-            table.add_row(f"{value:g}", str(way), *(f"{x:.5f}" for x in numbers), *ending, status)
+            table.add_row(f"{value:g}", str(way), *(f"{x:.5f}" for x in numbers), f"{float(found['drift']):.1e}")
+            if str(found["status"].values) != Status.COMPLETED.name:
+                moving.append(f"{name} = {value:g} {way} (residual {float(found['residual']):.2g})")
     Console().print(table)
+    if moving:
+        typer.echo(f"not stationary: {', '.join(moving)}")
 
 
 def _print_values(when: str, data: xr.Dataset) -> None:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 
-from husimix._errors import HusimixWarning, argument_error
+from husimix._errors import argument_error, kept_warnings
 from husimix.apps import exact
 from husimix.apps.config import RunFile, Setup, explained
 from husimix.apps.tasks import AbstractTask
@@ -139,16 +138,9 @@ def solve(setup: Setup, progress: bool = True) -> tuple[Result | SteadyState | S
     Raises:
         RunFileError: for settings that the library refuses.
     """
-    with explained(setup.name), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", HusimixWarning)
+    with explained(setup.name), kept_warnings() as texts:
         result = setup.task.solve(progress)
-    remarks = []
-    for warning in caught:
-        if not issubclass(warning.category, HusimixWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif result.status.value not in str(warning.message):
-            remarks.append(str(warning.message))
-    return result, remarks
+    return result, [text for text in texts if result.status.value not in text]
 
 
 def errors(data: xr.Dataset) -> dict[str, Deviation]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from husimix._errors import HusimixWarning, argument_error
+from husimix._errors import HusimixWarning, argument_error, kept_warnings
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 from husimix.solve import steady_dataset
@@ -153,14 +153,9 @@ def _searched(
     model: Lindbladian, state: Mixture | None, arguments: dict[str, Any], remarks: list[str], value: float
 ) -> SteadyState:
     """One steady state; what its search warns of, but for how it ended, joins the remarks."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", HusimixWarning)
+    with kept_warnings() as texts:
         found = steadystate(model, state, **arguments)
-    for warning in caught:
-        if not issubclass(warning.category, HusimixWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif found.status.value not in str(warning.message):
-            remarks.append(f"{value:g}: {warning.message}")
+    remarks.extend(f"{value:g}: {text}" for text in texts if found.status.value not in text)
     return found
 
 
