@@ -3,6 +3,8 @@
 Letters of costs are those of `husimix.phasespace.kernels`.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 
 import jax
@@ -159,7 +161,7 @@ def _summed(term: Callable[..., Array], tables: tuple[Array, ...]) -> Array:
     """Σ_n term(tables[0][n], tables[1][n], ...), written out if there are few: one fused loop, twice as fast."""
     count = len(tables[0])
     if count <= _WRITTEN_OUT:
-        return sum((term(*(t[n] for t in tables)) for n in range(1, count)), start=term(*(t[0] for t in tables)))
+        return functools.reduce(operator.add, (term(*chosen) for chosen in zip(*map(jnp.unstack, tables), strict=True)))
     first = term(*(t[0] for t in tables))
     return jax.lax.scan(lambda total, chosen: (total + term(*chosen), None), first, tuple(t[1:] for t in tables))[0]
 
@@ -169,7 +171,7 @@ def _products(
 ) -> Float[Array, "*rows pair"]:
     """amounts · Π_n table[factors[n]]."""
     product = amounts[..., None]
-    for chosen in jnp.moveaxis(factors, -1, 0):
+    for chosen in jnp.unstack(factors, axis=-1):
         product = product * _taken(table, chosen)
     return product
 

@@ -8,6 +8,9 @@ Products over sites are summed as logarithms and scaled by a common exp(-log_sca
 neither overflow nor underflow.
 """
 
+import functools
+import operator
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,10 +26,8 @@ _SMALLEST_SITE_OVERLAP = 1e-8
 
 def contracted(left: Vectors, right: Vectors) -> Scalars:
     """Σ_a left_a right_a, as a sum that is fused with what makes left and right. Cost: 2 D."""
-    total = left[0] * right[0]
-    for a in range(1, len(left)):
-        total = total + left[a] * right[a]
-    return total
+    products = [a * b for a, b in zip(jnp.unstack(left), jnp.unstack(right), strict=True)]
+    return functools.reduce(operator.add, products)
 
 
 def away_from_zero(s: Scalars) -> Scalars:
