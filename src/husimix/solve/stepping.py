@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from husimix._compilation import compiled_beside
 from husimix.solve.certificate import Certificate, certified
 from husimix.solve.journey import Glance, Journey, Status, StepRecord, Totals
 from husimix.solve.tdvp import Motion, Point, VelocityReport
@@ -104,7 +105,7 @@ def evolve(
     Args:
         motion: the equations.
         journey: where to go on from.
-        times: (T,) increasing; those up to `journey.saved` are passed over.
+        times: (T,) increasing, at least two; those up to `journey.saved` are passed over.
         control: how far to step.
         max_steps: attempted steps after which the run gives up.
         record: called with (time, point, step record) at each time that is reached; True ends the run there.
@@ -118,13 +119,18 @@ def evolve(
     instants, rtol, atol = jax.device_put((list(ahead), np.asarray(control.rtol), np.asarray(control.atol)))
     control = control._replace(rtol=rtol, atol=atol)
     try:
-        if journey.saved == -np.inf:
-            ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
-            journey, ahead, instants = journey._replace(saved=journey.t), ahead[1:], instants[1:]
-            if ends or not len(ahead):
-                return Status.COMPLETED, journey
-        pauses: bool | None = False
         carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
+        if journey.saved == -np.inf:
+            # The first record has programs of its own to compile: a second less at the first run.
+            with compiled_beside(
+                (_advance, carry, motion, instants[-1], instants[-1], control),
+                (_interpolate, carry, instants[-1], motion, control),
+            ):
+                journey, ends = _begun(journey, record)
+            if ends:
+                return Status.COMPLETED, journey
+            ahead, instants = ahead[1:], instants[1:]
+        pauses: bool | None = False
         for t, instant in zip(ahead.tolist(), instants, strict=True):
             while journey.t < t:
                 # Not sooner, since save times inside the last step need its interpolation.
@@ -145,8 +151,16 @@ def evolve(
             if ends or instant is instants[-1]:
                 return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
+        if journey.saved == -np.inf:
+            journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
+
+
+def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
+    """The journey with its first point on record, and whether it ends there."""
+    ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
+    return journey._replace(saved=journey.t), ends
 
 
 def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
