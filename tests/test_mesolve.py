@@ -231,11 +231,12 @@ def test_a_run_that_cannot_go_on_ends_with_its_remedy(finite, status, remedy):
     assert np.isfinite(result.final_state.coordinates).all()
 
 
-def test_an_interruption_while_compiling_is_a_result_of_the_initial_state(monkeypatch):
+@pytest.mark.parametrize("name", ["_on_device", "_start"])
+def test_an_interruption_while_compiling_is_a_result_of_the_initial_state(monkeypatch, name):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stepping, "_start", interrupted)
+    monkeypatch.setattr(stepping, name, interrupted)
     with pytest.warns(hx.HusimixWarning, match="was interrupted"):
         result = hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)
     assert len(result.times) == len(result.bloch) == 1

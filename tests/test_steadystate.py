@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import husimix as hx
+from husimix.solve import search
 from husimix.solve.newton import newton, pace
 from husimix.solve.progress import ProgressMeter
 from husimix.solve.search import _Trail
@@ -150,6 +151,23 @@ def test_means_over_windows_are_stationary_where_the_state_is_not():
     assert trail.mean_drift == pytest.approx(0.02 * np.pi * 8 / 20)
     assert trail.typical() == "point 25"
     assert max(trail.drifts) == pytest.approx(8 * np.cos(0.4 * np.pi))
+
+
+@pytest.mark.parametrize("name", ["pace", "newton"])
+def test_an_interruption_after_the_evolution_keeps_its_end(monkeypatch, name):
+    called, function = [], getattr(search, name)
+
+    def interrupted_once(*arguments):
+        called.append(1)
+        if len(called) == 1:
+            raise KeyboardInterrupt
+        return function(*arguments)
+
+    monkeypatch.setattr(search, name, interrupted_once)
+    with pytest.warns(hx.HusimixWarning, match="interrupted"):
+        found = hx.steadystate(ising(1.0), components=2, tolerance=1e-9, progress=False)
+    assert called and found.status is hx.Status.INTERRUPTED
+    assert found.bloch[:, 2].mean() > -0.99
 
 
 def test_an_interrupted_search_ends_and_keeps_what_it_has(monkeypatch):

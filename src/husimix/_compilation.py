@@ -38,6 +38,8 @@ def keep_compiled() -> None:
 def compiled_beside(*calls: tuple[Any, ...]) -> Iterator[None]:
     """Compile jitted functions in threads while the body runs, and wait for them at its end.
 
+    An interruption of the body does not wait: the threads go on, and Python ends after them.
+
     JAX keeps the programs for the calls that follow with arguments of the same shapes. Where compilation fails, those
     calls raise the error.
 

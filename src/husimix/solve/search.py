@@ -168,13 +168,13 @@ def search(
             reached, point = journey.t, journey.point
             if status is not Status.COMPLETED:
                 return ended(point, drift(point), status)
-            ends = [(drift(point), point), (trail.mean_drift, trail.typical())]
-            if min(ends, key=_first)[0] > tolerance and not motion.factored:
-                try:
+            try:
+                ends = [(drift(point), point), (trail.mean_drift, trail.typical())]
+                if min(ends, key=_first)[0] > tolerance and not motion.factored:
                     solved = newton(motion, point, 1.0 / rate, tolerance).point
-                except KeyboardInterrupt:
-                    return ended(point, ends[0][0], Status.INTERRUPTED)
-                ends.append((drift(solved), solved))
+                    ends.append((drift(solved), solved))
+            except KeyboardInterrupt:
+                return ended(point, drift(point), Status.INTERRUPTED)
             least, best = min(ends, key=_first)
             if least <= tolerance:
                 meter.finish()

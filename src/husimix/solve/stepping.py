@@ -115,10 +115,8 @@ def evolve(
         How the run ended, and how far it has come. Unless it was paused, the totals are those of the last save time.
     """
     ahead = times[times > journey.saved]
-    # Python floats would be compile-time constants of the jitted functions below.
-    instants, rtol, atol = jax.device_put((list(ahead), np.asarray(control.rtol), np.asarray(control.atol)))
-    control = control._replace(rtol=rtol, atol=atol)
     try:
+        instants, control = _on_device(ahead, control)
         carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         if journey.saved == -np.inf:
             # The first record has programs of its own to compile: a second less at the first run.
@@ -155,6 +153,12 @@ def evolve(
             journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
+
+
+def _on_device(times: np.ndarray, control: StepControl) -> tuple[list[Array], StepControl]:
+    """Times and tolerances as arrays; Python floats would be compile-time constants of the jitted functions."""
+    instants, rtol, atol = jax.device_put((list(times), np.asarray(control.rtol), np.asarray(control.atol)))
+    return instants, control._replace(rtol=rtol, atol=atol)
 
 
 def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
