@@ -4,6 +4,7 @@ The host regains control after every few steps, which makes progress, interrupti
 mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -150,7 +151,8 @@ def evolve(
                 return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
         if journey.saved == -np.inf:
-            journey, _ = _begun(journey, record)
+            with contextlib.suppress(KeyboardInterrupt):
+                journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
 
