@@ -1,10 +1,9 @@
-"""Compiled code is kept on disk, where the user wants it; no program is compiled twice, in whatever thread."""
+"""Compiled code is kept on disk, where the user wants it; no program is compiled twice."""
 
 import logging
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import jax
@@ -13,7 +12,6 @@ import pytest
 
 import husimix as hx
 from husimix import _compilation
-from husimix._compilation import compiled_beside
 
 SCRIPT = "import jax, husimix; print(jax.config.values['jax_compilation_cache_dir'])"
 
@@ -41,13 +39,10 @@ def test_a_folder_given_to_jax_stays(tmp_path):
 
 @pytest.fixture
 def compiled(caplog):
-    """What has been compiled since, in whatever thread, one message for each program."""
+    """What has been compiled since, one message for each program."""
     jax.clear_caches()
-    # Not jax.log_compiles(), which holds in its own thread alone.
-    jax.config.update("jax_log_compiles", True)
-    with caplog.at_level(logging.WARNING):
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
         yield lambda: [m for r in caplog.records if "Finished XLA compilation" in (m := r.getMessage())]
-    jax.config.update("jax_log_compiles", False)
 
 
 def test_dynamics_compile_each_program_once(compiled):
@@ -62,22 +57,6 @@ def test_steady_states_compile_each_program_once(compiled):
     hx.steadystate(model, components=2, progress=False)
     for name in ("_advance", "_interpolate", "_look", "_pace", "_drift"):
         assert sum(f"jit({name})" in message for message in compiled()) == 1, name
-
-
-def test_a_failure_in_the_thread_is_left_to_the_call(monkeypatch):
-    class Function:
-        def lower(self, *_):
-            return self
-
-        def compile(self):
-            raise RuntimeError("out of memory")
-
-    failures, ran = [], []
-    monkeypatch.setattr(threading, "excepthook", failures.append)
-    with compiled_beside((Function(), 1.0)):
-        ran.append(True)
-    assert ran
-    assert not failures
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux limits memory maps")

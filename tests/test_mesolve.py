@@ -252,7 +252,6 @@ def test_an_interrupted_run_keeps_what_it_has(monkeypatch):
             raise KeyboardInterrupt
         return advance(*arguments)
 
-    interrupted.lower = advance.lower
     monkeypatch.setattr(stepping, "_advance", interrupted)
     with pytest.warns(hx.HusimixWarning, match="was interrupted"):
         result = hx.mesolve(ising_ring(), hx.product_state(3, "down"), TIMES, components=2, **QUIET)

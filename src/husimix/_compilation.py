@@ -1,16 +1,12 @@
-"""Compiled programs: kept on disk for later sessions, made in threads, and dropped before there are too many."""
+"""Compiled programs: kept on disk for later sessions, and dropped from memory before there are too many."""
 
-import contextlib
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import platformdirs
 
-__all__ = ["compiled_beside", "drop_compiled_if_many", "keep_compiled"]
+__all__ = ["drop_compiled_if_many", "keep_compiled"]
 
 _VARIABLE = "HUSIMIX_CACHE"
 # Compilations shorter than this cost less than the file that would hold them.
@@ -32,33 +28,6 @@ def keep_compiled() -> None:
     folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("husimix"))
     jax.config.update("jax_compilation_cache_dir", str(folder.expanduser()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST_S)
-
-
-@contextlib.contextmanager
-def compiled_beside(*calls: tuple[Any, ...]) -> Iterator[None]:
-    """Compile jitted functions in threads while the body runs, and wait for them at its end.
-
-    An interruption of the body does not wait: the threads go on, and Python ends after them.
-
-    JAX keeps the programs for the calls that follow with arguments of the same shapes. Where compilation fails, those
-    calls raise the error.
-
-    Args:
-        *calls: what `jax.jit` or `equinox.filter_jit` returned, followed by the arguments of the call to come.
-    """
-    threads: list[threading.Thread] = []
-    for function, *arguments in calls:
-        # Traced here, since two threads in Python get in each other's way.
-        threads.append(threading.Thread(target=_compile, args=(function.lower(*arguments),)))
-        threads[-1].start()
-    yield
-    for thread in threads:
-        thread.join()
-
-
-def _compile(lowered: Any) -> None:
-    with contextlib.suppress(Exception):
-        lowered.compile()
 
 
 def drop_compiled_if_many() -> None:

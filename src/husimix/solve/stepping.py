@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from husimix._compilation import compiled_beside
 from husimix.solve.certificate import Certificate, certified
 from husimix.solve.journey import Glance, Journey, Status, StepRecord, Totals
 from husimix.solve.tdvp import Motion, Point, VelocityReport
@@ -120,12 +119,7 @@ def evolve(
         instants, control = _on_device(ahead, control)
         carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
         if journey.saved == -np.inf:
-            # The first record has programs of its own to compile: a second less at the first run.
-            with compiled_beside(
-                (_advance, carry, motion, instants[-1], instants[-1], control),
-                (_interpolate, carry, instants[-1], motion, control),
-            ):
-                journey, ends = _begun(journey, record)
+            journey, ends = _begun(journey, record)
             if ends:
                 return Status.COMPLETED, journey
             ahead, instants = ahead[1:], instants[1:]
