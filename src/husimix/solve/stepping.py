@@ -4,7 +4,6 @@ The host regains control after every few steps, which makes progress, interrupti
 mechanism. Save times do not shorten the steps: states there come from the solver's own interpolation.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -105,7 +104,7 @@ def evolve(
     Args:
         motion: the equations.
         journey: where to go on from.
-        times: (T,) increasing, at least two; those up to `journey.saved` are passed over.
+        times: (T,) increasing; those up to `journey.saved` are passed over.
         control: how far to step.
         max_steps: attempted steps after which the run gives up.
         record: called with (time, point, step record) at each time that is reached; True ends the run there.
@@ -116,14 +115,14 @@ def evolve(
     """
     ahead = times[times > journey.saved]
     try:
+        if journey.saved == -np.inf:
+            ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
+            journey, ahead = journey._replace(saved=journey.t), ahead[1:]
+            if ends or not len(ahead):
+                return Status.COMPLETED, journey
+        pauses: bool | None = False
         instants, control = _on_device(ahead, control)
         carry = _start(motion, *_numbers_of(journey, ahead[-1]), instants[-1], control)
-        if journey.saved == -np.inf:
-            journey, ends = _begun(journey, record)
-            if ends:
-                return Status.COMPLETED, journey
-            ahead, instants = ahead[1:], instants[1:]
-        pauses: bool | None = False
         for t, instant in zip(ahead.tolist(), instants, strict=True):
             while journey.t < t:
                 # Not sooner, since save times inside the last step need its interpolation.
@@ -144,9 +143,6 @@ def evolve(
             if ends or instant is instants[-1]:
                 return Status.COMPLETED, journey._replace(t=t, point=point)
     except KeyboardInterrupt:
-        if journey.saved == -np.inf:
-            with contextlib.suppress(KeyboardInterrupt):
-                journey, _ = _begun(journey, record)
         return Status.INTERRUPTED, journey
     return Status.COMPLETED, journey
 
@@ -155,12 +151,6 @@ def _on_device(times: np.ndarray, control: StepControl) -> tuple[list[Array], St
     """Times and tolerances as arrays; Python floats would be compile-time constants of the jitted functions."""
     instants, rtol, atol = jax.device_put((list(times), np.asarray(control.rtol), np.asarray(control.atol)))
     return instants, control._replace(rtol=rtol, atol=atol)
-
-
-def _begun(journey: Journey, record: Record) -> tuple[Journey, bool | None]:
-    """The journey with its first point on record, and whether it ends there."""
-    ends = record(journey.t, journey.point, _step_record(journey, journey.totals, journey.totals, 0.0))
-    return journey._replace(saved=journey.t), ends
 
 
 def _numbers_of(journey: Journey, t_end: float) -> tuple[Point, Totals, Array, Array, Array, Array]:
