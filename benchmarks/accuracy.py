@@ -11,7 +11,7 @@ import numpy as np
 from machine import machine_line
 
 import husimix as hx
-from husimix.physics.point_group import point_group
+from husimix.physics.symmetry.point_group import point_group
 
 TIMES = np.linspace(0, 5, 51)
 SEEDS = (0, 1, 2)

@@ -13,7 +13,7 @@ import numpy as np
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.basis import SiteBasis
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 
 
 def product_tensor(vectors) -> jnp.ndarray:

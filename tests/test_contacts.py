@@ -12,8 +12,8 @@ import husimix as hx
 from husimix.phasespace import contacts as contacts_module
 from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
 from husimix.phasespace.layout import Layout, tied, windowed
-from husimix.physics.point_group import point_group
 from husimix.physics.products import sum_of_products
+from husimix.physics.symmetry.point_group import point_group
 
 CHAIN = hx.Lattice.chain(5, periodic=True)
 MODEL = hx.models.dissipative_xyz(CHAIN)

@@ -14,9 +14,9 @@ from husimix.phasespace.gram import gram_matrix
 from husimix.phasespace.layout import Layout, tied, windowed
 from husimix.phasespace.metric import site_metric
 from husimix.physics.basis import site_basis
-from husimix.physics.point_group import point_group
 from husimix.physics.products import sum_of_products
-from husimix.physics.symmetry import broken_term
+from husimix.physics.symmetry.invariance import broken_term
+from husimix.physics.symmetry.point_group import point_group
 
 BASIS = site_basis(2)
 MANIFOLD = hx.Bloch(BASIS)

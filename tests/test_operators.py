@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import husimix as hx
 from husimix import Operator, operator_sum, pauli, sigmam, sigmap, sigmax, sigmay, sigmaz
 from husimix.physics.basis import site_basis
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.transformation import Transformation
 
 N = 3
 X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.array([[1, 0], [0, -1]])

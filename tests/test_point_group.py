@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from husimix import Lattice, SymmetryGroup
-from husimix.physics.point_group import point_group
+from husimix.physics.symmetry.point_group import point_group
 
 OPEN, CLOSED = False, True
 

@@ -28,9 +28,9 @@ from husimix import (
 )
 from husimix.physics.basis import site_basis, spin_matrices
 from husimix.physics.products import sum_of_products
-from husimix.physics.symmetry import Invariance
-from husimix.physics.symmetry import broken_term as broken_term_of
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.invariance import Invariance
+from husimix.physics.symmetry.invariance import broken_term as broken_term_of
+from husimix.physics.symmetry.transformation import Transformation
 
 
 def broken_term(model, operation):

@@ -11,7 +11,7 @@ from dense import basis_products, local_map, operation_matrix, tensor_of
 from husimix import Operator, pauli, sigmam, sigmax
 from husimix.physics.basis import site_basis, spin_matrices
 from husimix.physics.lindbladian import dense_operator
-from husimix.physics.transformation import Transformation, pi_rotation
+from husimix.physics.symmetry.transformation import Transformation, pi_rotation
 
 
 def unitary(d, seed):

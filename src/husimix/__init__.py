@@ -34,8 +34,8 @@ from husimix.physics.operators import sigmap as sigmap  # noqa: E402
 from husimix.physics.operators import sigmax as sigmax  # noqa: E402
 from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
-from husimix.physics.symmetry import SymmetryGroup as SymmetryGroup  # noqa: E402
-from husimix.physics.transformation import Transformation as Transformation  # noqa: E402
+from husimix.physics.symmetry.group import SymmetryGroup as SymmetryGroup  # noqa: E402
+from husimix.physics.symmetry.transformation import Transformation as Transformation  # noqa: E402
 from husimix.solve.convergence import Convergence as Convergence  # noqa: E402
 from husimix.solve.convergence import convergence as convergence  # noqa: E402
 from husimix.solve.estimate import Estimate as Estimate  # noqa: E402

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse.csgraph
 
 from husimix.physics.products import Coupling, SumOfProducts
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 
 __all__ = ["Layout", "Window", "tied", "windowed"]
 

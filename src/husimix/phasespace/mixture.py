@@ -17,7 +17,7 @@ from husimix.phasespace import densities, observables
 from husimix.phasespace.manifolds import MANIFOLDS, AbstractManifold, Bloch, named_manifold
 from husimix.physics.basis import SiteBasis, site_basis
 from husimix.physics.operators import Operator
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 
 __all__ = ["NAMED_SPINS", "Mixture", "product_state"]
 

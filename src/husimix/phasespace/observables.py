@@ -11,8 +11,8 @@ from jaxtyping import Array, Complex, Float, Int
 
 from husimix._errors import argument_error, check_choice
 from husimix.physics.operators import Operator
-from husimix.physics.symmetry import SymmetryGroup
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.group import SymmetryGroup
+from husimix.physics.symmetry.transformation import Transformation
 
 if TYPE_CHECKING:
     from husimix.phasespace.mixture import Mixture

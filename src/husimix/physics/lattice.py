@@ -207,6 +207,18 @@ class Lattice:
         n_basis = len(self.basis)
         return (moved[:, :, None] * n_basis + np.arange(n_basis)).reshape(len(moved), -1)
 
+    def unit_translations(self) -> Integers:
+        """The translations by one cell along each periodic direction longer than 1, as rows p of site permutations.
+
+        Returns:
+            An integer array `(M, N)`; their products are all of `translations`.
+        """
+        if self._edges is not None:
+            return np.empty((0, self.n_sites), dtype=np.int64)
+        sites = np.arange(self.n_sites).reshape(*self.shape, -1)
+        axes = [i for i, closed in enumerate(self.periodic) if closed and self.shape[i] > 1]
+        return np.array([np.roll(sites, -1, axis).ravel() for axis in axes], dtype=np.int64).reshape(-1, self.n_sites)
+
     def to_graph(self, shell: int = 1) -> "networkx.Graph":
         """The bonds of one `shell`, as in `bonds`, as a networkx graph.
 

@@ -16,7 +16,7 @@ from husimix.physics.basis import SiteBasis, site_basis
 from husimix.physics.termsum import TermSum
 
 if TYPE_CHECKING:
-    from husimix.physics.transformation import Transformation
+    from husimix.physics.symmetry.transformation import Transformation
 
 __all__ = ["Operator", "Product", "operator_sum", "pauli", "sigmam", "sigmap", "sigmax", "sigmay", "sigmaz"]
 

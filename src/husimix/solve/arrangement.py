@@ -12,7 +12,7 @@ from husimix.phasespace.layout import Layout, tied, windowed
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.products import SumOfProducts, sum_of_products
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 from husimix.solve.symmetries import Symmetry, choose_symmetry, same_elements
 
 __all__ = ["Arrangement", "arrange"]

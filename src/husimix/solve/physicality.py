@@ -18,7 +18,7 @@ from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import group_image
 from husimix.physics.basis import SiteBasis
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 
 __all__ = ["PairImages", "Physicality", "neighbours", "smallest_eigenvalues", "warn_of_violations"]
 

@@ -14,7 +14,7 @@ from husimix.phasespace.contacts import Contacts
 from husimix.phasespace.manifolds import AbstractManifold
 from husimix.phasespace.mixture import Mixture
 from husimix.phasespace.observables import Measurement, SiteAverage
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 from husimix.solve.arrangement import Arrangement
 from husimix.solve.journey import StepRecord
 from husimix.solve.physicality import PairImages, Physicality, smallest_eigenvalues, warn_of_violations

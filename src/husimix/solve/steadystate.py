@@ -14,7 +14,7 @@ from husimix.phasespace.manifolds import AbstractManifold, Bloch
 from husimix.phasespace.mixture import Mixture, product_state
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
-from husimix.physics.symmetry import SymmetryGroup
+from husimix.physics.symmetry.group import SymmetryGroup
 from husimix.solve import steady_dataset
 from husimix.solve.files import AbstractSavable
 from husimix.solve.journey import Status

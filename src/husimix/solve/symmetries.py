@@ -13,9 +13,10 @@ import numpy as np
 from husimix._errors import argument_error
 from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.model_symmetries import verified_symmetries
-from husimix.physics.symmetry import Invariance, SymmetryGroup
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.group import SymmetryGroup
+from husimix.physics.symmetry.invariance import Invariance
+from husimix.physics.symmetry.transformation import Transformation
+from husimix.physics.symmetry.verified import verified_symmetries
 
 __all__ = ["SYMMETRIES", "Symmetry", "SymmetryUse", "choose_symmetry", "same_elements"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from husimix._errors import argument_error
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.transformation import Transformation
 
 __all__ = ["closure"]
 

@@ -8,9 +8,9 @@ import husimix as hx
 from dense import operation_matrix
 from husimix import Dissipator, Lattice, Lindbladian, SymmetryGroup, models, operator_sum, pauli, sigmam, sigmax, sigmaz
 from husimix.physics.basis import spin_matrices
-from husimix.physics.model_symmetries import verified_symmetries
 from husimix.physics.products import sum_of_products
-from husimix.physics.transformation import Transformation, pi_rotation
+from husimix.physics.symmetry.transformation import Transformation, pi_rotation
+from husimix.physics.symmetry.verified import verified_symmetries
 
 
 def ring(n):

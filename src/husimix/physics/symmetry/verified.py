@@ -9,9 +9,10 @@ import scipy.sparse.csgraph
 
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.point_group import point_group
-from husimix.physics.symmetry import Invariance, SymmetryGroup
-from husimix.physics.transformation import Transformation
+from husimix.physics.symmetry.group import SymmetryGroup
+from husimix.physics.symmetry.invariance import Invariance
+from husimix.physics.symmetry.point_group import point_group
+from husimix.physics.symmetry.transformation import Transformation
 
 __all__ = ["ModelSymmetries", "verified_symmetries"]
 

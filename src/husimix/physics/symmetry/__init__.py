@@ -1,0 +1,1 @@
+"""Symmetry: operations, groups, and which of them a model obeys."""
