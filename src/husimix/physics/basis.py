@@ -12,7 +12,7 @@ import numpy as np
 
 from husimix._errors import check_integer
 
-__all__ = ["SiteBasis", "site_basis", "spin_matrices"]
+__all__ = ["SiteBasis", "coherent_vectors", "site_basis", "spin_matrices"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,22 @@ def spin_matrices(dimension: int) -> np.ndarray:
     m = spin - np.arange(dimension)
     raising = np.diag(np.sqrt(spin * (spin + 1) - m[1:] * (m[1:] + 1)), k=1)
     return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(m)])
+
+
+def coherent_vectors(basis: SiteBasis, directions: np.ndarray) -> np.ndarray:
+    """⟨n|B_a|n⟩ of the spin-coherent states |n⟩ = exp(-iφ S_z) exp(-iθ S_y) |m = +S⟩.
+
+    Args:
+        basis: of the site.
+        directions: (..., 3) float, unit vectors n.
+
+    Returns:
+        (..., D) float.
+    """
+    spins, size = spin_matrices(basis.dimension), basis.dimension
+    # |n⟩ is the eigenvector of n·S with the largest eigenvalue, which is the last one.
+    states = np.linalg.eigh(np.einsum("...x,xij->...ij", directions, spins))[1][..., size - 1]
+    return np.einsum("...i,aij,...j->...a", states.conj(), basis.matrices, states).real
 
 
 def site_basis(dimension: int = 2) -> SiteBasis:
