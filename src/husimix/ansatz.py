@@ -1,7 +1,8 @@
 """The contract between the machine and what it moves: an ansatz and its motion.
 
-`husimix.solve` and `husimix.results` know an ansatz only by the classes of this file and of `husimix.state`. A new ansatz is a new room beside
-`clusters` and `mixture`: three final classes, an entry in the registry below, and nothing else changes.
+`husimix.solve` and `husimix.results` know an ansatz only by the classes of this file and of `husimix.state`. A new
+ansatz is a new room beside `clusters` and `mixture`: three final classes, an entry in the registry below, and nothing
+else changes.
 """
 
 import abc
