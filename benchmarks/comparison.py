@@ -17,13 +17,27 @@ from pathlib import Path
 import comparison_mpo as mpo
 import matplotlib.pyplot as plt
 import numpy as np
+from common import bond_mean, knob_of, means
 from comparison_cumulants import CumulantExpansion
 from machine import machine_line
-from peers import TIGHT, TIMES, Row, available, integrator_rows, measure, missing, qutip_runner, run_husimix, tolerance
+from peers import (
+    TIGHT,
+    TIMES,
+    Row,
+    available,
+    integrator_rows,
+    measure,
+    missing,
+    qutip_runner,
+    run_husimix,
+    tolerance,
+)
 from runs import converged
 
 import husimix as hx
+from husimix.ansatz import AbstractAnsatz
 from husimix.physics.lindbladian import sparse_operator
+from husimix.state import AbstractState
 
 RESULTS = Path(__file__).parent / "results"
 METHODS = {
@@ -32,7 +46,8 @@ METHODS = {
     "mean field": ("#000000", "X"),
     "cumulants": ("#56B4E9", "P"),
     "MPO": ("#CC79A7", "D"),
-    "husimix": ("#D55E00", "o"),
+    "mixture": ("#D55E00", "o"),
+    "clusters": ("#E69F00", "v"),
 }
 DRIVE, DRIVEN_END = 0.2, 0.5
 FOLDED_SECONDS = 120.0
@@ -52,7 +67,7 @@ class Problem:
 
     name: str
     model: hx.Lindbladian
-    state: hx.Mixture
+    state: AbstractState
     times: np.ndarray
     observables: dict[str, hx.Operator]
 
@@ -66,25 +81,21 @@ class Problem:
 
 def ising(name: str, lattice: hx.Lattice, V: float, g: float) -> Problem:
     """The dissipative Ising model, all spins down, to T = 5/γ."""
-    n, bonds = lattice.n_sites, lattice.bonds()
-    means = {a: hx.operator_sum([hx.pauli(a, i) for i in range(n)]) / n for a in "xyz"}
-    means["zz"] = hx.operator_sum([hx.pauli("zz", i, j) for i, j in bonds]) / len(bonds)
     model = hx.models.dissipative_ising(lattice, V=V, g=g)
-    return Problem(name, model, hx.product_state(n, "down"), TIMES, means)
+    return Problem(name, model, hx.product_state(lattice.n_sites, "down"), TIMES, means(lattice))
 
 
 def heisenberg(name: str, length: int, gamma: float, end: float) -> Problem:
     """The Heisenberg chain driven at its ends, from the Néel state; the site average of ⟨σz⟩ is taken with its sign."""
     lattice = hx.Lattice.chain(length)
     bonds, signs = lattice.bonds(), (-1.0) ** np.arange(length)
-    means = {"staggered z": hx.operator_sum([s * hx.sigmaz(i) for i, s in enumerate(signs)]) / length}
-    for letters in ("xx", "zz"):
-        means[letters] = hx.operator_sum([hx.pauli(letters, i, j) for i, j in bonds]) / len(bonds)
+    measured = {"staggered z": hx.operator_sum([s * hx.sigmaz(i) for i, s in enumerate(signs)]) / length}
+    measured |= {letters: bond_mean(lattice, letters) for letters in ("xx", "zz")}
     current = [hx.pauli("xy", i, j) - hx.pauli("yx", i, j) for i, j in bonds]
-    means["current"] = hx.operator_sum(current) / len(bonds)
+    measured["current"] = hx.operator_sum(current) / len(bonds)
     model = hx.models.boundary_driven_heisenberg(lattice, J=1.0, delta=1.0, gamma=gamma)
     spins = np.stack([np.zeros(length), np.zeros(length), signs], axis=1)
-    return Problem(name, model, hx.product_state(length, spins), np.linspace(0, end, 11), means)
+    return Problem(name, model, hx.product_state(length, spins), np.linspace(0, end, 11), measured)
 
 
 def deviation(values: np.ndarray, references: Iterable[np.ndarray]) -> float:
@@ -101,20 +112,22 @@ def exact_rows(problem: Problem) -> Generator[Row, None, list[np.ndarray]]:
     return [reference]
 
 
-def husimix_rows(problem: Problem, references, counts: Iterable[int]) -> Iterator[Row]:
-    """One row a K; the median error of the seeds that there is time for.
+def husimix_rows(problem: Problem, references, counts: Iterable[int], sizes: Iterable[int]) -> Iterator[Row]:
+    """One row a K, then one an m; the median error of the seeds that there is time for.
 
     A run over a thousandth of the times compiles, so that long runs need not be made twice.
     """
-    for components in counts:
+    mixtures: list[AbstractAnsatz] = [hx.Mixture(components=count) for count in counts]
+    for ansatz in (*mixtures, *(hx.Clusters(size=size) for size in sizes)):
         began = time.perf_counter()
-        run_husimix(problem, 1e-3 * problem.times, components)
+        run_husimix(problem, 1e-3 * problem.times, ansatz)
         compiling = time.perf_counter() - began
         values, seconds, first = measure(
-            lambda seed, count=components: run_husimix(problem, problem.times, count, seed), compiles=False
+            lambda seed, chosen=ansatz: run_husimix(problem, problem.times, chosen, seed), compiles=False
         )
         error = float(np.median([deviation(v, references) for v in values]))
-        yield Row(problem.name, "husimix", f"K = {components}", error, seconds, compiling + first)
+        method = "mixture" if isinstance(ansatz, hx.Mixture) else "clusters"
+        yield Row(problem.name, method, knob_of(ansatz), error, seconds, compiling + first)
 
 
 def expansion_rows(problem: Problem, references, orders: Iterable[int] = (1, 2)) -> Iterator[Row]:
@@ -192,29 +205,31 @@ def small_chain() -> Iterator[Row]:
     known = yield from exact_rows(problem)
     yield from expansion_rows(problem, known)
     yield from mpo_rows(problem, known, (8, 16, 32), steps=2)
-    yield from husimix_rows(problem, known, (16, 32))
+    yield from husimix_rows(problem, known, (16, 32), (3, 4, 5))
 
 
 def long_chain() -> Iterator[Row]:
     problem = ising("open chain of 32, V = g = 5", hx.Lattice.chain(32), 5.0, 5.0)
     known = yield from mpo_reference(problem, 48, steps=4)
-    yield from compared(problem, known, (8, 16, 32), (4, 8))
+    yield from compared(problem, known, (8, 16, 32), (4, 8), (3, 4, 5))
 
 
 def driven_chain() -> Iterator[Row]:
     problem = heisenberg("driven Heisenberg chain of 20", 20, DRIVE, DRIVEN_END)
     known = yield from mpo_reference(problem, 96, steps=4)
-    yield from compared(problem, known, (16, 32, 64), (8, 16))
+    yield from compared(problem, known, (16, 32, 64), (8, 16), (4, 5))
 
 
-def compared(problem: Problem, known, bonds: Iterable[int], counts: Iterable[int]) -> Iterator[Row]:
+def compared(
+    problem: Problem, known, bonds: Iterable[int], counts: Iterable[int], sizes: Iterable[int]
+) -> Iterator[Row]:
     """What is measured by an MPO; nothing without one."""
     if not known:
         yield missing(problem.name, "MPO")
         return
     yield from expansion_rows(problem, known)
     yield from mpo_rows(problem, known, bonds, steps=2)
-    yield from husimix_rows(problem, known, counts)
+    yield from husimix_rows(problem, known, counts, sizes)
 
 
 def small_torus() -> Iterator[Row]:
@@ -222,7 +237,7 @@ def small_torus() -> Iterator[Row]:
     known = yield from exact_rows(problem)
     yield from expansion_rows(problem, known)
     yield from mpo_rows(problem, known, (8, 16, 32), folded_order(3), steps=2)
-    yield from husimix_rows(problem, known, (4, 8))
+    yield from husimix_rows(problem, known, (4, 8), (3, 4))
 
 
 def large_torus() -> Iterator[Row]:
@@ -230,7 +245,7 @@ def large_torus() -> Iterator[Row]:
     known = [curves.T for curves in converged()]
     yield from expansion_rows(problem, known)
     yield from mpo_rows(problem, known, (8,), folded_order(8), patience=FOLDED_SECONDS)
-    yield from husimix_rows(problem, known, (4, 8))
+    yield from husimix_rows(problem, known, (4, 8), (3, 4))
 
 
 PROBLEMS: dict[str, Callable[[], Iterator[Row]]] = {
@@ -261,7 +276,7 @@ def panel(axis, problem: str, rows: list[Row]):
         series = [r for r in rows if r.solver == method and r.error is not None]
         axis.loglog([r.seconds for r in series], [r.error for r in series], color=colour, marker=marker, ms=7)
         offset = 7, -12 if method == "MPO" else 5
-        for row in series if method in ("MPO", "husimix") else ():
+        for row in series if method in ("MPO", "mixture", "clusters") else ():
             label = row.settings.split(",")[0].replace(" ", "") + (" (given up)" if "given up" in row.settings else "")
             axis.annotate(label, (row.seconds, row.error), xytext=offset, textcoords="offset points", fontsize=9)
         for row in rows:
@@ -308,10 +323,11 @@ compilation, or with the derivation of the equations; empty where an earlier row
 - MPO: the density matrix as a matrix product state of local dimension 4, TEBD of quimb; χ is the largest bond
   dimension, order that of the Trotter decomposition. On a torus the line goes back and forth over folded rows and
   columns, and sites are swapped next to each other and back. Where it is given up, the error is the one up to there.
-- husimix: K components, else defaults. Median error of up to three seeds.
+- Mixture and clusters: the two ansätze of husimix, K components or all correlations in clusters of m sites, else
+  defaults. Median error of up to three seeds.
 
 References: QuTiP at rtol {TIGHT[0]:.0e}; an MPO of larger χ and half the time step for the chains of 32 and 20; for 8×8
-the curves of converged.csv, two runs of husimix itself that agree within {spread:.1e}.
+the curves of converged.csv, two mixtures that agree within {spread:.1e}.
 
 {machine_line()[:-1]}, {peers}.
 

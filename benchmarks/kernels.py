@@ -1,6 +1,6 @@
-"""Time of the pair kernels, of a velocity and of the Cholesky factorisation, and what bounds them.
+"""Time of the pair kernels of mixtures, of a velocity and of the Cholesky factorisation, and what bounds them.
 
-Writes benchmarks/results/kernels.md, in about three minutes on two idle cores.
+Writes benchmarks/results/kernels.md, in about two minutes on two idle cores.
 """
 
 from collections.abc import Callable
@@ -16,98 +16,55 @@ from machine import REPEATS, blas_peak, copy_bandwidth, machine_line, median_sec
 from threadpoolctl import threadpool_limits
 
 import husimix as hx
-from husimix.phasespace import kernels
-from husimix.phasespace.clusters import contact_clusters
-from husimix.phasespace.contacts import Contacts, Counts, contact_generator, contacts_of
-from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
-from husimix.phasespace.kernels import Frame
-from husimix.phasespace.metric import site_metric
-from husimix.solve.arrangement import arrange
-from husimix.solve.estimate import estimated
-from husimix.solve.symmetries import Symmetry
-from husimix.solve.tdvp import Motion, Point
+from husimix.mixture import kernels
+from husimix.mixture.contacts import Contacts, Counts
+from husimix.mixture.equations import Equations, Point
+from husimix.mixture.gram import gram_and_force, gram_matrix
+from husimix.mixture.kernels import Frame
+from husimix.solve.checks import problem_of
 
 CASES = [
-    (3, "full", None, 8),
-    (8, "full", None, 8),
-    (8, "full", 2, 4),
-    (8, "translations", None, 4),
-    (8, None, None, 8),
-    (16, "full", None, 4),
-]
-"""Length, symmetry, window, K."""
-
-FORMS = [
-    (6, None, 4),
-    (8, None, 4),
-    (12, None, 4),
+    (3, "full", 8),
+    (8, "full", 8),
+    (8, "translations", 4),
     (8, None, 8),
-    (4, None, 16),
-    (8, "auto", 4),
+    (16, "full", 4),
 ]
-"""Length, symmetry, K of open lattices, with the Gram matrix in both forms."""
+"""Length, symmetry, K."""
 
 TIMES_HEADER = [
-    "| lattice | symmetry | window | K | G | F | P | overlaps | force | Gram | Gram + force | velocity "
+    "| lattice | symmetry | K | G | F | P | overlaps | force | Gram | Gram + force | velocity "
     "| Cholesky 1 thread | 2 threads |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 BOUNDS_HEADER = [
-    "| lattice | symmetry | window | K | images by | product GFLOP/s | of peak | of Gram's time | Cholesky GFLOP/s "
+    "| lattice | symmetry | K | images by | product GFLOP/s | of peak | of Gram's time | Cholesky GFLOP/s "
     "| of peak | sums GB/s | of copy | factors GB/s | of copy |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-]
-
-FORMS_HEADER = [
-    "| lattice | symmetry | K | G | P | iterations | matrix ms | factors ms | ratio | automatic |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
-class Problem(NamedTuple):
-    """A velocity to compute: everything it depends on, and a point."""
+class Case(NamedTuple):
+    """A velocity to compute: the equations and a point."""
 
-    motion: Motion
+    equations: Equations
     point: Point
 
+    @property
+    def frame(self) -> Frame:
+        return self.equations.frame(self.point)
 
-def problem(
-    length: int,
-    symmetry: Symmetry,
-    window: int | None,
-    count: int,
-    periodic: bool = True,
-    gram: str = "matrix",
-) -> Problem:
-    """The dissipative Ising model on a square, K components around all spins down, like in `mesolve`."""
-    lattice = hx.Lattice.square(length, length, periodic=periodic)
+
+def case_of(length: int, symmetry: str | None, count: int) -> Case:
+    """The dissipative Ising model on a periodic square, K components around all spins down."""
+    lattice = hx.Lattice.square(length, periodic=True)
     model, state = hx.models.dissipative_ising(lattice), hx.product_state(length**2, "down")
-    arrangement = arrange(model, state, symmetry, window)
-    free, space = arrangement.free_coordinates(state), state.manifold
-    # In NumPy, so that no compilation counts as set-up; the background is common to all components, as in a run.
-    coordinates = free + 0.3 * np.random.default_rng(0).normal(size=(count, *free.shape[1:]))
-    coordinates[:, arrangement.background] = free[:, arrangement.background]
-    needs = estimated(arrangement, count, space, hx.TDVP(gram=gram))
-    motion = Motion(
-        contact_generator(arrangement.generator, arrangement.layout),
-        contacts_of(arrangement.layout),
-        jnp.asarray(site_metric("auto", state.basis, length**2)),
-        space,
-        hx.Tikhonov(),
-        contact_clusters(arrangement.clusters(), len(arrangement.generator.matrices) + 1, arrangement.layout),
-        needs.kernel_bytes(),
-        gram == "factors",
-    )
-    motion = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float | np.ndarray) else x, motion)
-    return Problem(motion, Point(jnp.asarray(np.full(count, 1.0 / count)), jnp.asarray(coordinates)))
-
-
-def product_seconds(case: Problem) -> float:
-    """One product of the Gram matrix, kept as its factors, with a vector."""
-    motion, frame = case.motion, case.motion.frame(case.point)
-    scale = kernels.log_norm(frame.vectors, motion.g, motion.contacts.sizes)
-    factors = jax.jit(factored_gram)(frame, motion.g, motion.contacts, scale)
-    return compiled_seconds(lambda matrix, x: matrix @ x, factors, jnp.ones(len(factors)))
+    ansatz = hx.Mixture(components=count, metric_solver=hx.Tikhonov())
+    prepared = ansatz.prepare(problem_of(model, state, 5.0, symmetry, None, 0))
+    # All weights differ from 0, as in the midst of a run.
+    rng, shape = np.random.default_rng(0), prepared.point.coordinates.shape
+    coordinates = np.asarray(prepared.point.coordinates[:1]) + 0.3 * rng.normal(size=shape)
+    return Case(prepared.motion.equations, Point(*jax.device_put((np.full(count, 1.0 / count), coordinates))))
 
 
 class Timing(NamedTuple):
@@ -128,19 +85,18 @@ class Timing(NamedTuple):
     factors: float
 
 
-def measure(case: Problem) -> Timing:
-    motion, frame = case.motion, case.motion.frame(case.point)
-    contacts, g, generator = motion.contacts, motion.g, motion.generator
-    scale = kernels.log_norm(frame.vectors, g, contacts.sizes)
+def measure(case: Case) -> Timing:
+    scene, frame = case.equations.scene, case.frame
+    contacts, scale = scene.contacts, scene.log_scale(frame.vectors)
     with threadpool_limits(1, user_api="blas"):
         parts = (
-            compiled_seconds(kernels.overlaps, frame.vectors, frame.vectors, g, contacts, scale),
-            compiled_seconds(kernels.force, frame, frame, g, contacts, generator, scale),
-            compiled_seconds(gram_matrix, frame, frame, g, contacts, scale),
-            compiled_seconds(gram_and_force, frame, g, contacts, generator, scale),
-            compiled_seconds(Motion.velocity, motion, case.point),
+            compiled_seconds(kernels.overlaps, frame.vectors, frame.vectors, scene, scale),
+            compiled_seconds(kernels.force, frame, frame, scene, scale),
+            compiled_seconds(gram_matrix, frame, frame, scene, scale),
+            compiled_seconds(gram_and_force, frame, scene, scale),
+            compiled_seconds(Equations.velocity, case.equations, case.point),
         )
-        gram = jax.jit(gram_matrix)(frame, frame, g, contacts, scale)
+        gram = jax.jit(gram_matrix)(frame, frame, scene, scale)
         sums = None if isinstance(contacts.images, Counts) else gather_seconds(*sums_gather(frame, contacts))
         factors = gather_seconds(*factors_gather(case))
     damped = gram + 1e-6 * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
@@ -161,10 +117,10 @@ def solve(matrix: Array) -> Array:
     return jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(matrix, lower=True), jnp.ones((len(matrix), 2)))
 
 
-def product_shape(case: Problem) -> tuple[int, int, int]:
+def product_shape(case: Case) -> tuple[int, int, int]:
     """(pairs, images, parameters of a component) of the Gram matrix of all pairs."""
-    frame = case.motion.frame(case.point)
-    return len(frame.weights) ** 2, len(case.motion.contacts.share), frame.n_parameters
+    frame, contacts = case.frame, case.equations.scene.contacts
+    return len(frame.weights) ** 2, len(contacts.share), frame.parameters_of_component
 
 
 def gather_seconds(table: Array, rows: Array) -> float:
@@ -176,11 +132,11 @@ def sums_gather(frame: Frame, contacts: Contacts) -> tuple[Array, Array]:
     return jnp.ones((contacts.n_contacts, 3, len(frame.weights) ** 2)), contacts.images.by_bra
 
 
-def factors_gather(case: Problem) -> tuple[Array, Array]:
+def factors_gather(case: Case) -> tuple[Array, Array]:
     """The one-site maps at all contacts, for every pair, and the factors of all products."""
-    generator, n_pairs = case.motion.generator, len(case.point.weights) ** 2
-    rows = jnp.concatenate([c.factors.ravel() for c in generator.couplings])
-    return jnp.ones((len(generator.matrices) * case.motion.contacts.n_contacts, n_pairs)), rows
+    scene, n_pairs = case.equations.scene, len(case.point.weights) ** 2
+    rows = jnp.concatenate([c.factors.ravel() for c in scene.generator.couplings])
+    return jnp.ones((len(scene.generator.matrices) * scene.contacts.n_contacts, n_pairs)), rows
 
 
 def gathered_bytes(table: Array, rows: Array) -> int:
@@ -188,17 +144,17 @@ def gathered_bytes(table: Array, rows: Array) -> int:
     return 16 * rows.size * (table.size // len(table))
 
 
-def times_row(name: str, case: Problem, timing: Timing) -> str:
+def times_row(name: str, case: Case, timing: Timing) -> str:
     _, order, q = product_shape(case)
-    sizes = f"{order} | {case.motion.contacts.n_free} | {q * len(case.point.weights)}"
+    sizes = f"{order} | {case.equations.scene.contacts.n_free} | {q * len(case.point.weights)}"
     return f"| {name} | {sizes} | " + " | ".join(f"{1e3 * s:.2f}" for s in (*timing.parts, *timing.cholesky)) + " |"
 
 
-def bounds_row(name: str, case: Problem, timing: Timing, peaks: tuple[float, float, float]) -> str:
+def bounds_row(name: str, case: Case, timing: Timing, peaks: tuple[float, float, float]) -> str:
     xla, blas, copy = peaks
     pairs, order, q = product_shape(case)
     size = q * len(case.point.weights)
-    frame, contacts = case.motion.frame(case.point), case.motion.contacts
+    frame, contacts = case.frame, case.equations.scene.contacts
     # Factorisation, then two triangular solutions of two columns.
     cholesky = (size**3 / 3 + 4 * size**2) / timing.cholesky[0]
     product = 2 * pairs * order * q**2 / timing.product
@@ -211,24 +167,6 @@ def bounds_row(name: str, case: Problem, timing: Timing, peaks: tuple[float, flo
         f"| {name} | {'products' if isinstance(contacts.images, Counts) else 'gathers'} "
         f"| {product / 1e9:.1f} | {product / xla:.0%} | {timing.product / timing.parts[2]:.0%} "
         f"| {cholesky / 1e9:.1f} | {cholesky / blas:.0%} | {sums} | {factors / 1e9:.1f} | {factors / copy:.0%} |"
-    )
-
-
-def forms_row(length: int, symmetry: Symmetry, count: int) -> str:
-    """A velocity with the Gram matrix in either form."""
-    seconds, iterations = {}, 0.0
-    for gram in ("matrix", "factors"):
-        case = problem(length, symmetry, None, count, periodic=False, gram=gram)
-        with threadpool_limits(1, user_api="blas"):
-            seconds[gram] = compiled_seconds(Motion.velocity, *case)
-            iterations = jax.jit(Motion.velocity)(*case)[1].metric.iterations
-    _, order, q = product_shape(case)
-    lattice = hx.Lattice.square(length, length)
-    told = hx.estimate(hx.models.dissipative_ising(lattice), components=count, symmetry=symmetry).gram
-    return (
-        f"| {length}×{length} open | {symmetry or 'none'} | {count} | {order} | {q * count} | {iterations:.0f} "
-        f"| {1e3 * seconds['matrix']:.2f} | {1e3 * seconds['factors']:.2f} "
-        f"| {seconds['matrix'] / seconds['factors']:.2f} | {told} |"
     )
 
 
@@ -260,36 +198,21 @@ in a matrix product of XLA (1024 rows, all cores), {blas / 1e9:.1f} GFLOP/s in a
   the tables stay in cache. Within the kernel the gather is part of the multiplication, and nothing is written.
 
 {{bounds}}
-
-## Matrix or factors
-
-A velocity with the Gram matrix as a matrix (Cholesky) and as its factors (conjugate gradients to 1e-8), on open
-lattices; the last column is what `gram="auto"` takes.
-
-{{forms}}
 """
 
 
 def main():
     peaks = xla_peak(), blas_peak(1), copy_bandwidth()
     times, bounds = [], []
-    target = Path(__file__).parent / "results" / "kernels.md"
-    for length, symmetry, window, count in CASES:
-        name = f"{length}×{length} | {symmetry or 'none'} | {'' if window is None else window} | {count}"
-        case = problem(length, symmetry, window, count)
+    for length, symmetry, count in CASES:
+        name = f"{length}×{length} | {symmetry or 'none'} | {count}"
+        case = case_of(length, symmetry, count)
         timing = measure(case)
         times.append(times_row(name, case, timing))
         bounds.append(bounds_row(name, case, timing, peaks))
         print(times[-1], bounds[-1], sep="\n", flush=True)
-    forms = []
-    for length, symmetry, count in FORMS:
-        forms.append(forms_row(length, symmetry, count))
-        print(forms[-1], flush=True)
-    tables = {
-        "times": "\n".join(TIMES_HEADER + times),
-        "bounds": "\n".join(BOUNDS_HEADER + bounds),
-        "forms": "\n".join(FORMS_HEADER + forms),
-    }
+    tables = {"times": "\n".join(TIMES_HEADER + times), "bounds": "\n".join(BOUNDS_HEADER + bounds)}
+    target = Path(__file__).parent / "results" / "kernels.md"
     target.write_text(heading(peaks).format(**tables))
     print(f"Wrote {target}")
 

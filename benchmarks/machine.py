@@ -1,10 +1,12 @@
-"""What the benchmarks share: the line that names the machine, the clock, and what the machine can do at best.
+"""What the benchmarks share: the line that names the machine, the clock, memory, what the machine can do at best.
 
 Imports neither JAX nor husimix before it has to, so that a script which starts other processes stays small.
 """
 
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable
 from datetime import date
@@ -22,6 +24,11 @@ def machine_line() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = f"Python {platform.python_version()}, JAX {version('jax')}, husimix {version('husimix')}"
     return f"{date.today()}, {_processor()}, {platform.system()}, {cores} cores, {versions}."
+
+
+def peak_memory() -> float:
+    """MiB that this process has occupied at most; macOS counts bytes, others KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (20 if sys.platform == "darwin" else 10)
 
 
 def median_seconds(function: Callable, *arguments, repeats: int = REPEATS) -> float:

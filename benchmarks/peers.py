@@ -23,14 +23,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import qutip
 import scipy.sparse.linalg
+from common import knob_of, means
 
 import husimix as hx
+from husimix.ansatz import AbstractAnsatz
 from husimix.physics.lindbladian import sparse_operator
+from husimix.state import AbstractState
 
 V, G = 2.0, 1.0
 TIMES = np.linspace(0, 5, 51)
 LONG_TIMES = np.linspace(0, 20, 51)
-COMPONENTS = (4, 8)
+ANSATZE = (hx.Mixture(components=4), hx.Mixture(components=8), hx.Clusters(size=3), hx.Clusters(size=4))
 QUTIP_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
 DYNAMIQS_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
 LONG_TOLERANCE = (1e-4, 1e-6)
@@ -51,16 +54,13 @@ class Case:
 
     lattice: hx.Lattice
     model: hx.Lindbladian = field(init=False)
-    state: hx.Mixture = field(init=False)
+    state: AbstractState = field(init=False)
     observables: dict[str, hx.Operator] = field(init=False)
 
     def __post_init__(self):
-        n, bonds = self.lattice.n_sites, self.lattice.bonds()
-        means = {a: hx.operator_sum([hx.pauli(a, i) for i in range(n)]) / n for a in "xyz"}
-        means["zz"] = hx.operator_sum([hx.pauli("zz", i, j) for i, j in bonds]) / len(bonds)
         object.__setattr__(self, "model", hx.models.dissipative_ising(self.lattice, V=V, g=G))
-        object.__setattr__(self, "state", hx.product_state(n, "down"))
-        object.__setattr__(self, "observables", means)
+        object.__setattr__(self, "state", hx.product_state(self.lattice.n_sites, "down"))
+        object.__setattr__(self, "observables", means(self.lattice))
 
     def matrices(self):
         return [sparse_operator(o, self.lattice.n_sites) for o in self.observables.values()]
@@ -116,10 +116,10 @@ def worst(values, reference) -> float:
     return float(np.median([np.abs(np.asarray(v) - reference).max() for v in values]))
 
 
-def run_husimix(case: Case, times, components: int, seed: int = 0):
+def run_husimix(case: Case, times, ansatz: AbstractAnsatz, seed: int = 0):
     """(4, T) observables."""
     run = hx.mesolve(
-        case.model, case.state, times, components=components, observables=case.observables, seed=seed, progress=False
+        case.model, case.state, times, ansatz=ansatz, observables=case.observables, seed=seed, progress=False
     )
     if not run.completed:
         raise RuntimeError(f"husimix stopped early: {run.status.value}")
@@ -229,16 +229,16 @@ def netket_rows(problem: str, case: Case, nk: ModuleType, exact, alpha: int, bet
 
 
 def husimix_rows(problem: str, case: Case, times, reference, last_only: bool = False) -> Iterator[Row]:
-    """One row a K. `last_only` is for the steady state, whose runs find all compiled by those of the dynamics."""
-    for components in COMPONENTS:
+    """One row an ansatz. `last_only` is for steady states, whose runs find all compiled by those of the dynamics."""
+    for ansatz in ANSATZE:
 
-        def run(seed, components=components):
-            values = run_husimix(case, times, components, seed)
+        def run(seed, ansatz=ansatz):
+            values = run_husimix(case, times, ansatz, seed)
             return values[:, -1] if last_only else values
 
         values, seconds, first = measure(run, compiles=not last_only)
         first = None if last_only else first
-        yield Row(problem, "husimix", f"K = {components}", worst(values, reference), seconds, first)
+        yield Row(problem, "husimix", knob_of(ansatz), worst(values, reference), seconds, first)
 
 
 def integrator_rows(problem: str, case: Case, dq: ModuleType | None, reference) -> Iterator[Row]:
@@ -295,10 +295,10 @@ def beyond_rows(name: str, case: Case) -> Iterator[Row]:
     problem, gibibytes = f"{name}, to T = 5/γ", 16 * 4.0**case.lattice.n_sites / 2**30
     for solver in ("QuTiP", "dynamiqs"):
         yield Row(problem, solver, "", remark=f"out of reach: ρ takes {gibibytes:.0f} GiB")
-    components = COMPONENTS[-1]
-    first, _ = clock(lambda: run_husimix(case, TIMES, components))
-    seconds, _ = clock(lambda: run_husimix(case, TIMES, components))
-    yield Row(problem, "husimix", f"K = {components}", None, seconds, first, "no reference")
+    for ansatz in ANSATZE:
+        first, _ = clock(lambda chosen=ansatz: run_husimix(case, TIMES, chosen))
+        seconds, _ = clock(lambda chosen=ansatz: run_husimix(case, TIMES, chosen))
+        yield Row(problem, "husimix", knob_of(ansatz), None, seconds, first, "no reference")
 
 
 def missing(problem: str, solver: str) -> Row:
@@ -332,8 +332,10 @@ def table(rows: list[Row]) -> list[str]:
 
 
 def label_of(row: Row) -> str:
-    """The curve that a row belongs to: its solver, and with NetKet the network."""
-    return f"NetKet, {row.settings.split(',')[0]}" if row.solver == "NetKet" else row.solver
+    """The curve that a row belongs to: its solver, with NetKet the network, with husimix the letter of the ansatz."""
+    if row.solver == "NetKet":
+        return f"NetKet, {row.settings.split(',')[0]}"
+    return f"husimix, {row.settings[0]}" if row.solver == "husimix" else row.solver
 
 
 def draw(rows: list[Row], target: Path):
@@ -351,7 +353,7 @@ def draw(rows: list[Row], target: Path):
                 [r.error for r in series],
                 color=colour,
                 marker=MARKERS[series[0].solver],
-                markerfacecolor="white" if label.endswith("2") else colour,
+                markerfacecolor="white" if label.endswith(("2", "m")) else colour,
                 label=label,
             )
         for row in here:
@@ -383,8 +385,9 @@ Seconds: wall time after compilation, medians where a run is short enough to rep
 empty where an earlier row had compiled the same. Last column: time of the quickest QuTiP row that is at least as
 accurate (within a tenth), over the time of this row; above 1, this row is faster.
 
-- husimix: K components, else defaults, which use the symmetries of the lattice; no peer does. Median error of
-  {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to T = {LONG_TIMES[-1]:g}/γ.
+- husimix: mixtures of K components, clusters of m sites, else defaults, which use the symmetries of the lattice; no
+  peer does. Median error of {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to
+  T = {LONG_TIMES[-1]:g}/γ.
 - QuTiP (matrix form) and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well,
   QuTiP on the ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.
 - NetKet: NDM with the settings of NetKet's own example of this model (SR with a shift of 0.01, rate 0.01,

@@ -1,4 +1,4 @@
-"""Whole runs from the start of Python to the result: small and large, with and without symmetry.
+"""Whole runs from the start of Python to the result: both ansätze, small and large, with and without symmetry.
 
 Every run has a process of its own, one of them with an empty compilation cache; the second run in a process tells the
 time after compilation. Writes benchmarks/results/runs.md, in about five minutes on two idle cores. Deviations are
@@ -8,7 +8,6 @@ minutes.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from machine import machine_line, peak_memory
 
 CONVERGED = Path(__file__).parent / "results" / "converged.csv"
 REFERENCES = ({"components": 16, "metric": "auto", "seed": 1}, {"components": 24, "metric": 0.05, "seed": 2})
@@ -29,48 +29,50 @@ class Run:
 
     Attributes:
         length: L.
-        components: K.
+        kind: "mixture" or "clusters".
+        knob: K, or m.
         V, g: couplings.
         end: time of the end, in 1/γ.
-        window: radius, or None.
         random: open boundaries and a random longitudinal field in [-1, 1] on each site, no symmetry.
         repeat: run twice, to tell what compilation took.
     """
 
     length: int
-    components: int
+    kind: str
+    knob: int
     V: float = 2.0
     g: float = 1.0
     end: float = 5.0
-    window: int | None = None
     random: bool = False
     repeat: bool = True
 
 
 RUNS = (
-    Run(8, 5),
-    Run(8, 8, V=5.0, g=5.0),
-    Run(16, 4, repeat=False),
-    Run(16, 4, window=2),
-    Run(32, 2, repeat=False),
-    Run(64, 2, window=2, repeat=False),
-    Run(8, 8, end=2.0, random=True),
+    Run(8, "mixture", 5),
+    Run(8, "mixture", 8, V=5.0, g=5.0),
+    Run(16, "mixture", 4, repeat=False),
+    Run(8, "mixture", 8, end=2.0, random=True),
+    Run(8, "clusters", 3),
+    Run(8, "clusters", 4),
+    Run(8, "clusters", 4, V=5.0, g=5.0),
+    Run(64, "clusters", 3),
+    Run(64, "clusters", 4),
+    Run(8, "clusters", 3, end=2.0, random=True),
 )
 
 
 def problem(run: Run):
     """Model, state and observables."""
+    # Not at the top: the process that starts the others stays small.
+    from common import bond_mean, in_random_fields
+
     import husimix as hx
 
     lattice = hx.Lattice.square(run.length, run.length, periodic=not run.random)
     model = hx.models.dissipative_ising(lattice, V=run.V, g=run.g)
     if run.random:
-        fields = np.random.default_rng(1).uniform(-1, 1, lattice.n_sites)
-        hamiltonian = model.hamiltonian + hx.operator_sum([0.5 * f * hx.sigmaz(i) for i, f in enumerate(fields)])
-        model = hx.Lindbladian(hamiltonian, model.dissipators, lattice=lattice)
-    bonds = lattice.bonds()
-    observables = {"zz": hx.operator_sum([hx.pauli("zz", i, j) for i, j in bonds]) / len(bonds)}
-    return model, hx.product_state(lattice.n_sites, "down"), observables
+        model = in_random_fields(model, seed=1)
+    return model, hx.product_state(lattice.n_sites, "down"), {"zz": bond_mean(lattice, "zz")}
 
 
 def curves(result) -> np.ndarray:
@@ -80,41 +82,40 @@ def curves(result) -> np.ndarray:
 
 def measure(run: Run, began: float) -> dict:
     """Everything about one run, in this fresh process."""
+    from common import ansatz_of
+
     import husimix as hx
 
     model, state, observables = problem(run)
-    arguments = {"components": run.components, "window": run.window}
+    ansatz = ansatz_of(run.kind, run.knob)
     times = TIMES[run.end >= TIMES - 1e-12]
     ends = [time.perf_counter()]
     for _ in range(1 + run.repeat):
-        result = hx.mesolve(model, state, times, observables=observables, progress=False, **arguments)
+        result = hx.mesolve(model, state, times, ansatz=ansatz, observables=observables, progress=False)
         ends.append(time.perf_counter())
-    told = hx.estimate(model, state, **arguments)
+    told = hx.estimate(model, state, ansatz=ansatz)
     attempts = int(result.diagnostics["steps"][-1] + result.diagnostics["rejected"][-1])
     return {
         "parameters": told.n_parameters,
-        "gram": told.gram,
         "total": ends[1] - began,
         "again": ends[2] - ends[1] if run.repeat else None,
         "attempts": attempts,
         "told_seconds": told.seconds_per_step * attempts,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (30 if sys.platform == "darwin" else 20),
+        "peak": peak_memory() / 1024,
         "curves": curves(result).tolist(),
     }
 
 
 def converge() -> None:
     """The curves of the first run from two independent ones: more components, less damping, other metric and seed."""
-    from machine import machine_line
-
     import husimix as hx
 
     model, state, observables = problem(RUNS[0])
-    method = hx.TDVP(hx.Tikhonov(1e-9), rtol=3e-5)
-    found = [
-        curves(hx.mesolve(model, state, TIMES, observables=observables, method=method, **arguments))
-        for arguments in REFERENCES
-    ]
+    arguments = {"observables": observables, "method": hx.Stepping(rtol=3e-5)}
+    found = []
+    for told in REFERENCES:
+        ansatz = hx.Mixture(told["components"], metric=told["metric"], metric_solver=hx.Tikhonov(1e-9))
+        found.append(curves(hx.mesolve(model, state, TIMES, ansatz=ansatz, seed=told["seed"], **arguments)))
     header = f"{machine_line()} Damping 1e-9, rtol 3e-5; columns sx, sy, sz, zz for each of {REFERENCES}"
     np.savetxt(CONVERGED, np.hstack(found), fmt="%.6f", header=header)
 
@@ -138,8 +139,8 @@ def row(run: Run, cache: str, told: dict, reference: list[np.ndarray]) -> str:
     again = "" if told["again"] is None else f"{told['again']:.1f}"
     lattice = f"{run.length}×{run.length}{', random fields' if run.random else ''}"
     return (
-        f"| {lattice} | {run.V:g}, {run.g:g} | {run.components} "
-        f"| {'' if run.window is None else run.window} | {run.end:g} | {told['parameters']} | {told['gram']} | {cache} "
+        f"| {lattice} | {run.V:g}, {run.g:g} | {'K' if run.kind == 'mixture' else 'm'} = {run.knob} | {run.end:g} "
+        f"| {told['parameters']} | {cache} "
         f"| {told['total']:.1f} | {again} | {told['attempts']} | {told['told_seconds']:.1f} | {told['peak']:.2f} "
         f"| {'' if deviation is None else f'{deviation:.1e}'} |"
     )
@@ -162,26 +163,25 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as other:
                 told[run, cache] = in_own_process(run, folder if cache == "warm" else other)
             print(run, {k: v for k, v in told[run, cache].items() if k != "curves"}, flush=True)
-    from machine import machine_line
-
     reference, counts = converged(), [r["components"] for r in REFERENCES]
     spread = np.abs(reference[0] - reference[1]).max()
     rows = [row(run, cache, found, reference) for (run, cache), found in told.items()]
     lines = [
         "# Whole runs",
         "",
-        "Dissipative Ising model on square lattices, γ = 1, all spins down, defaults but for K and window; periodic,",
-        "but open and without symmetry where fields are random. P parameters; Gram matrix as a matrix or as factors.",
+        "Dissipative Ising model on square lattices, γ = 1, all spins down, mixtures of K components and clusters of m",
+        "sites, else defaults; periodic, but open and without symmetry where fields are random. P numbers that move.",
         "Total: seconds from the start of Python to the result, with an empty or a warm compilation cache. Again: the",
         "same run once more in the same process. Steps: attempted. Told: seconds that `hx.estimate` foresees for them.",
         "Peak: GiB of the process. Deviation: largest, at any time, of site-averaged ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and of",
-        f"bond-averaged ⟨σzσz⟩ from converged values of 8×8, converged.csv: K = {counts[0]} and K = {counts[1]}, with",
-        f"damping 1e-9, rtol 3e-5, metrics 0.125 and 0.05, and different seeds, agree within {spread:.1e}.",
+        f"bond-averaged ⟨σzσz⟩ from converged values of 8×8, converged.csv: mixtures of K = {counts[0]}",
+        f"and {counts[1]} with damping 1e-9, rtol 3e-5, metrics 0.125 and 0.05, and different seeds, which agree",
+        f"within {spread:.1e}.",
         "",
         machine_line(),
         "",
-        "| lattice | V, g | K | window | T | P | Gram | cache | total | again | steps | told | peak | deviation |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| lattice | V, g | ansatz | T | P | cache | total | again | steps | told | peak | deviation |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
         *rows,
     ]
     target = Path(__file__).parent / "results" / "runs.md"

@@ -1,12 +1,11 @@
-"""How time and memory of one velocity grow with lattice, number of components and size of the symmetry group.
+"""How time and memory of one velocity grow with the lattice, and with what makes an ansatz more accurate.
 
 Every case runs in a process of its own, whose peak memory is that of the case. Writes benchmarks/results/scaling.md
-and scaling.png, in about three minutes on two idle cores. `python benchmarks/scaling.py NAME ...` runs some series
-only and writes nothing; a new method is one more entry in SERIES.
+and scaling.png, in about four minutes on two idle cores. `python benchmarks/scaling.py NAME ...` runs some series
+only and writes nothing; a new ansatz is one more entry in SERIES.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -14,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from machine import machine_line, median_seconds
+from machine import machine_line, median_seconds, peak_memory
 
 CASE_SECONDS = 25.0
 CASE_GIBIBYTES = 4.0
-ALL_SECONDS = 240.0
+ALL_SECONDS = 300.0
 FEWEST_TO_FIT = 3
 
 
@@ -28,21 +27,19 @@ class Case:
 
     Attributes:
         length: L, of the square lattice.
-        components: K.
+        kind: "mixture" or "clusters".
+        knob: K, or m.
         symmetry: "full", "translations" or None.
-        window: radius, or None.
         periodic: whether the lattice is a torus.
         step: only translations by a multiple of this many sites; 1 for what `symmetry` says.
-        gram: whether the Gram matrix is kept as a "matrix" or as its "factors".
     """
 
     length: int
-    components: int
+    kind: str
+    knob: int
     symmetry: str | None = "full"
-    window: int | None = None
     periodic: bool = True
     step: int = 1
-    gram: str = "matrix"
 
 
 @dataclass(frozen=True)
@@ -50,25 +47,19 @@ class Outcome:
     """What one process measured; times in seconds, memory in MiB.
 
     Attributes:
-        order: G, images.
-        free_sites: F.
-        parameters: P, rows of the Gram matrix.
-        setup: symmetries, contacts and tables, in NumPy.
+        parameters: P, the numbers that move.
+        setup: symmetries and tables, in NumPy.
         compilation: of the velocity.
         velocity: median time of one.
-        product: median time of the Gram matrix, kept as its factors, times one vector; None for a matrix.
         setup_memory: peak of the process after the set-up, less that of the bare import.
         memory: peak of the process at the end, less that of the bare import.
         buffers: what the compiled velocity allocates, by XLA's own account.
     """
 
-    order: int
-    free_sites: int
     parameters: int
     setup: float
     compilation: float
     velocity: float
-    product: float | None
     setup_memory: float
     memory: float
     buffers: float
@@ -91,79 +82,87 @@ class Series:
     growth: float
 
 
-AXES = {"N": "lattice sites N", "K": "components K", "G": "images |G|"}
+AXES = {"N": "lattice sites N", "K": "components K", "G": "images |G|", "10^m": "10^m, m sites in a cluster"}
 LENGTHS = (8, 16, 32, 64)
+
+
+def along_lengths(lengths: tuple[int, ...], kind: str, knob: int, **settings) -> tuple[Case, ...]:
+    return tuple(Case(length, kind, knob, **settings) for length in lengths)
+
+
 SERIES = {
-    "window": Series(
-        'symmetry="full", window=2, K = 4', "N", tuple(Case(length, 4, window=2) for length in LENGTHS), 0.0
+    "clusters": Series("clusters, m = 3, symmetry", "N", along_lengths(LENGTHS, "clusters", 3), 0.0),
+    "clusters_open": Series(
+        "clusters, m = 3, open, none", "N", along_lengths(LENGTHS, "clusters", 3, symmetry=None, periodic=False), 1.0
     ),
-    "matrix": Series(
-        "open, no symmetry, Gram as a matrix, K = 4",
+    "sizes": Series("clusters, 8×8, symmetry", "10^m", tuple(Case(8, "clusters", m) for m in (2, 3, 4, 5)), 1.0),
+    "sizes_open": Series(
+        "clusters, 8×8, open, none",
+        "10^m",
+        tuple(Case(8, "clusters", m, symmetry=None, periodic=False) for m in (2, 3, 4)),
+        1.0,
+    ),
+    "open": Series(
+        "mixture, K = 4, open, none",
         "N",
-        tuple(Case(length, 4, None, periodic=False) for length in (8, 12, 16)),
+        along_lengths((8, 12, 16), "mixture", 4, symmetry=None, periodic=False),
         2.5,
     ),
-    "factors": Series(
-        "open, no symmetry, Gram as factors, K = 4",
-        "N",
-        tuple(Case(length, 4, None, periodic=False, gram="factors") for length in LENGTHS),
-        1.0,
-    ),
-    "components": Series('8×8, symmetry="full"', "K", tuple(Case(8, count) for count in (2, 4, 8, 16)), 2.5),
-    "group": Series(
-        "8×8, translations by 8, 4, 2, 1, K = 2",
-        "G",
-        tuple(Case(8, 2, "translations", step=step) for step in (8, 4, 2, 1)),
-        1.0,
-    ),
     "translations": Series(
-        'symmetry="translations", K = 2', "N", tuple(Case(length, 2, "translations") for length in (8, 12, 16)), 2.5
+        "mixture, K = 2, translations", "N", along_lengths((8, 12, 16), "mixture", 2, symmetry="translations"), 2.5
     ),
-    "full": Series('symmetry="full", K = 2', "N", tuple(Case(length, 2) for length in LENGTHS[:3]), 2.0),
+    "full": Series("mixture, K = 2, symmetry", "N", along_lengths(LENGTHS[:3], "mixture", 2), 2.0),
+    "components": Series("mixture, 8×8, symmetry", "K", tuple(Case(8, "mixture", k) for k in (2, 4, 8, 16)), 2.5),
+    "group": Series(
+        "mixture, 8×8, translations by 8, 4, 2, 1, K = 2",
+        "G",
+        tuple(Case(8, "mixture", 2, "translations", step=step) for step in (8, 4, 2, 1)),
+        1.0,
+    ),
 }
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#CC79A7", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v")
 
 
 def measure(case: Case) -> Outcome:
     """Set up, compile and time the velocity of a case; for a fresh process only."""
+    import equinox as eqx
     import jax
-    import kernels
+    from common import ansatz_of
     from threadpoolctl import threadpool_limits
 
-    from husimix.solve.tdvp import Motion
+    import husimix as hx
+    from husimix.ansatz import AbstractMotion, Point
+    from husimix.solve.checks import problem_of
 
     jax.block_until_ready(jax.numpy.zeros(1))
     bare = peak_memory()
     began = time.perf_counter()
+    lattice = hx.Lattice.square(case.length, periodic=case.periodic)
+    model, state = hx.models.dissipative_ising(lattice), hx.product_state(lattice.n_sites, "down")
     symmetry = case.symmetry if case.step == 1 else some_translations(case.length, case.step)
-    found = kernels.problem(case.length, symmetry, case.window, case.components, case.periodic, case.gram)
+    ansatz = ansatz_of(case.kind, case.knob)
+    prepared = ansatz.prepare(problem_of(model, state, 5.0, symmetry, None, 0))
     setup, setup_memory = time.perf_counter() - began, peak_memory() - bare
+    arrays, others = eqx.partition(prepared.motion, eqx.is_array)
+
+    def rates(numbers: AbstractMotion, at: Point) -> tuple:
+        return eqx.combine(numbers, others).velocity(jax.numpy.zeros(()), at)
+
+    arguments = jax.device_put((arrays, prepared.point))
     began = time.perf_counter()
-    velocity = jax.jit(Motion.velocity).lower(*found).compile()
+    velocity = jax.jit(rates).lower(*arguments).compile()
     compilation = time.perf_counter() - began
     # A second's worth of repeats, since others may use the machine.
     with threadpool_limits(1, user_api="blas"):
         began = time.perf_counter()
-        jax.block_until_ready(velocity(*found))
+        jax.block_until_ready(velocity(*arguments))
         repeats = int(np.clip(1.0 / (time.perf_counter() - began), 3, 50))
-        seconds = median_seconds(velocity, *found, repeats=repeats)
-        product = kernels.product_seconds(found) if case.gram == "factors" else None
-    _, order, q = kernels.product_shape(found)
+        seconds = median_seconds(velocity, *arguments, repeats=repeats)
     report = velocity.memory_analysis()
     buffers = (report.temp_size_in_bytes + report.argument_size_in_bytes + report.output_size_in_bytes) / 2**20
-    return Outcome(
-        order,
-        found.motion.contacts.n_free,
-        q * case.components,
-        setup,
-        compilation,
-        seconds,
-        product,
-        setup_memory,
-        peak_memory() - bare,
-        buffers,
-    )
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(prepared.point))
+    return Outcome(parameters, setup, compilation, seconds, setup_memory, peak_memory() - bare, buffers)
 
 
 def some_translations(length: int, step: int):
@@ -172,11 +171,6 @@ def some_translations(length: int, step: int):
 
     sites = np.arange(length**2).reshape(length, length)
     return hx.SymmetryGroup.generated([np.roll(sites, -step, axis).ravel() for axis in (0, 1)])
-
-
-def peak_memory() -> float:
-    """MiB that this process has occupied at most; macOS counts bytes, others KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** (20 if sys.platform == "darwin" else 10)
 
 
 def in_own_process(case: Case) -> Outcome | str:
@@ -194,7 +188,8 @@ def in_own_process(case: Case) -> Outcome | str:
 
 
 def axis_value(series: Series, case: Case) -> float:
-    return {"N": case.length**2, "K": case.components, "G": (case.length // case.step) ** 2}[series.axis]
+    images = (case.length // case.step) ** 2
+    return {"N": case.length**2, "K": case.knob, "G": images, "10^m": 10.0**case.knob}[series.axis]
 
 
 def excess(series: Series, case: Case, done: list[tuple[Case, Outcome]]) -> str | None:
@@ -239,8 +234,7 @@ def run(series: Series, known: dict[Case, Outcome | str], deadline: float) -> li
 
 def points(series: Series, rows: list[tuple[Case, Outcome | str]], name: str) -> tuple[np.ndarray, np.ndarray]:
     values = [(axis_value(series, c), getattr(o, name)) for c, o in rows if isinstance(o, Outcome)]
-    done = [(x, y) for x, y in values if y is not None]
-    return np.array(done).reshape(-1, 2).T
+    return np.array(values).reshape(-1, 2).T
 
 
 def exponent(x: np.ndarray, y: np.ndarray) -> float | None:
@@ -253,9 +247,9 @@ def exponent(x: np.ndarray, y: np.ndarray) -> float | None:
 
 
 TABLE_HEADER = [
-    "| lattice | K | symmetry | window | G | F | P | set-up s | compile s | ms per velocity | ms S·x "
-    "| peak MiB | set-up MiB | buffers MiB |",
-    "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+    "| lattice | ansatz | symmetry | P | set-up s | compile s | ms per velocity | peak MiB | set-up MiB "
+    "| buffers MiB |",
+    "|---|---|---|---|---|---|---|---|---|---|",
 ]
 
 
@@ -264,14 +258,13 @@ def table_row(series: Series, case: Case, outcome: Outcome | str) -> str:
     if case.step > 1:
         symmetry += f" by {case.step}"
     lattice = f"{case.length}×{case.length}{'' if case.periodic else ' open'}"
-    settings = f"| {lattice} | {case.components} | {symmetry} | {'' if case.window is None else case.window} "
+    settings = f"| {lattice} | {'K' if case.kind == 'mixture' else 'm'} = {case.knob} | {symmetry} "
     if isinstance(outcome, str):
-        return settings + f"| | | | | | {outcome} | | | | |"
+        return settings + f"| | | | {outcome} | | | |"
     o = outcome
-    product = "" if o.product is None else f"{1e3 * o.product:.3g}"
     return settings + (
-        f"| {o.order} | {o.free_sites} | {o.parameters} | {o.setup:.2f} | {o.compilation:.1f} | "
-        f"{1e3 * o.velocity:.3g} | {product} | {o.memory:.0f} | {o.setup_memory:.0f} | {o.buffers:.3g} |"
+        f"| {o.parameters} | {o.setup:.2f} | {o.compilation:.1f} | {1e3 * o.velocity:.3g} "
+        f"| {o.memory:.0f} | {o.setup_memory:.0f} | {o.buffers:.3g} |"
     )
 
 
@@ -280,7 +273,7 @@ def exponent_line(series: Series, rows: list[tuple[Case, Outcome | str]]) -> str
         power = exponent(*points(series, rows, name))
         return "" if power is None else f"{power:.2f}"
 
-    names = ("velocity", "product", "memory", "buffers", "setup")
+    names = ("velocity", "memory", "buffers", "setup")
     return f"| {series.name} | {series.axis} | " + " | ".join(shown(name) for name in names) + " |"
 
 
@@ -291,7 +284,7 @@ def draw(results: dict[str, list[tuple[Case, Outcome | str]]], target: Path) -> 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, len(AXES), figsize=(13, 8), sharex="col", layout="constrained")
+    figure, panels = plt.subplots(2, len(AXES), figsize=(17, 8), sharex="col", layout="constrained")
     rows_of = (("velocity", 1e3, "time of one velocity (ms)"), ("buffers", 1.0, "memory (MiB)"))
     for column, axis in enumerate(AXES):
         chosen = [(SERIES[key], rows) for key, rows in results.items() if SERIES[key].axis == axis]
@@ -299,7 +292,7 @@ def draw(results: dict[str, list[tuple[Case, Outcome | str]]], target: Path) -> 
             for (series, rows), colour, marker in zip(chosen, COLOURS, MARKERS, strict=False):
                 x, y = points(series, rows, name)
                 power = exponent(x, y)
-                text = series.name if power is None else f"{series.name}: ${axis}^{{{power:.2f}}}$"
+                text = series.name if power is None else f"{series.name}: power {power:.2f}"
                 panel.loglog(x, unit * y, color=colour, marker=marker, label=text)
                 if name == "buffers":
                     panel.loglog(*points(series, rows, "memory"), color=colour, linestyle=":", linewidth=1.2)
@@ -316,9 +309,9 @@ def report(results: dict[str, list[tuple[Case, Outcome | str]]]) -> str:
     lines = [
         "# How time and memory grow",
         "",
-        "One velocity S⁻¹F of the dissipative Ising model on square lattices, Bloch manifold, Tikhonov; a step of the",
-        "default solver takes three. Each case in a process of its own. G images, F free sites, P parameters. Set-up:",
-        "finding symmetries and making tables, once for a run. Compile: the velocity alone, not a whole run. Peak: of",
+        "One velocity of the dissipative Ising model on square lattices; a step of the default solver takes six.",
+        "Mixtures of K components, clusters of m sites. Each case in a process of its own. P numbers that move.",
+        "Set-up: symmetries and tables, once for a run. Compile: the velocity alone, not a whole run. Peak: of",
         "the process, less the bare import, so it holds what the set-up and the compiler needed; set-up MiB is the",
         "peak before compilation. Buffers: what the compiled velocity allocates, by XLA's account, with its arguments.",
         f"Limits of a case: {CASE_SECONDS:g} s, {CASE_GIBIBYTES:g} GiB.",
@@ -327,10 +320,11 @@ def report(results: dict[str, list[tuple[Case, Outcome | str]]]) -> str:
         "",
         "## Exponents",
         "",
-        "Powers fitted to the upper half of each range, on a logarithmic scale, at least three points.",
+        "Powers fitted to the upper half of each range, on a logarithmic scale, at least three points. Against 10^m a",
+        "power of 1 is ten times as much for each site by which clusters grow.",
         "",
-        "| series | against | time | product S·x | peak memory | buffers | set-up time |",
-        "|---|---|---|---|---|---|---|",
+        "| series | against | time | peak memory | buffers | set-up time |",
+        "|---|---|---|---|---|---|",
         *(exponent_line(SERIES[key], rows) for key, rows in results.items()),
         "",
         "![Time and memory of one velocity](scaling.png)",

@@ -10,10 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from husimix.phasespace.mixture import Mixture
+from husimix.mixture.state import MixtureState
 from husimix.physics.basis import SiteBasis
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.symmetry.group import SymmetryGroup
+
+
+def mixture_state(weights, coordinates, manifold, group) -> MixtureState:
+    """A mixture from its parts in order."""
+    return MixtureState(weights=weights, coordinates=coordinates, manifold=manifold, group=group)
 
 
 def product_tensor(vectors) -> jnp.ndarray:
@@ -68,7 +73,7 @@ def metric_diagonal(g, n_sites: int):
 
 
 @jax.jit
-def tangent_tensors(mixture: Mixture):
+def tangent_tensors(mixture: MixtureState):
     """∂R/∂θ_α as rows, differentiated automatically: per component its weight, then sites × parameters."""
     manifold = mixture.manifold
     weights, coordinates = mixture.weights, mixture.coordinates
@@ -83,12 +88,12 @@ def tangent_tensors(mixture: Mixture):
     return jnp.concatenate([by_weight[:, :, None], by_site], axis=2).reshape(by_site.shape[0], -1).T
 
 
-def tied_tensors(mixture: Mixture, free_sites) -> np.ndarray:
+def tied_tensors(mixture: MixtureState, free_sites) -> np.ndarray:
     """∂R/∂θ_α when sites share vectors: the derivatives along all sites of a free site, summed."""
     p, alone = mixture.manifold.n_parameters, SymmetryGroup.identity(mixture.n_sites)
     blocks = []
     for c, coordinates in zip(mixture.weights, mixture.coordinates, strict=True):
-        rows = np.asarray(tangent_tensors(Mixture(c[None], coordinates[None], mixture.manifold, alone)))
+        rows = np.asarray(tangent_tensors(mixture_state(c[None], coordinates[None], mixture.manifold, alone)))
         sites = rows[1:].reshape(mixture.n_sites, p, -1)
         summed = np.zeros((max(free_sites) + 1, *sites.shape[1:]))
         np.add.at(summed, np.asarray(free_sites), sites)

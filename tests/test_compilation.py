@@ -47,15 +47,15 @@ def compiled(caplog):
 
 def test_dynamics_compile_each_program_once(compiled):
     model = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True))
-    hx.mesolve(model, hx.product_state(3), np.linspace(0, 1, 4), components=2, progress=False)
-    for name in ("_advance", "_interpolate", "_look"):
+    hx.mesolve(model, hx.product_state(3), np.linspace(0, 1, 4), ansatz=hx.Mixture(components=2), progress=False)
+    for name in ("_start", "advance", "snapshots"):
         assert sum(f"jit({name})" in message for message in compiled()) == 1, name
 
 
 def test_steady_states_compile_each_program_once(compiled):
     model = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True))
-    hx.steadystate(model, components=2, progress=False)
-    for name in ("_advance", "_interpolate", "_look", "_pace", "_drift"):
+    hx.steadystate(model, ansatz=hx.Mixture(components=2), progress=False)
+    for name in ("_start", "advance", "snapshots", "_at_rest", "_look"):
         assert sum(f"jit({name})" in message for message in compiled()) == 1, name
 
 
@@ -67,7 +67,9 @@ def test_programs_are_dropped_before_there_are_too_many(monkeypatch):
     model, state = hx.models.dissipative_ising(hx.Lattice.chain(3, periodic=True)), hx.product_state(3)
 
     def run(components):
-        return hx.mesolve(model, state, np.linspace(0, 0.2, 3), components=components, progress=False)
+        return hx.mesolve(
+            model, state, np.linspace(0, 0.2, 3), ansatz=hx.Mixture(components=components), progress=False
+        )
 
     jax.clear_caches()
     first, few = run(2), taken()

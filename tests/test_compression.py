@@ -6,13 +6,14 @@ import pytest
 
 import dense
 import husimix as hx
-from husimix import Bloch, Coherent, Lattice, Mixture, SymmetryGroup, Tikhonov, models
-from husimix.phasespace.metric import site_metric
+from husimix import Bloch, Coherent, Lattice, SymmetryGroup, Tikhonov, models
+from husimix.ansatz import Problem
+from husimix.mixture import arrangement
+from husimix.mixture.compression import compressed
+from husimix.mixture.equations import Point
+from husimix.mixture.metric import site_metric
 from husimix.physics.basis import site_basis
-from husimix.solve.compression import compressed
-from husimix.solve.setup import set_up
-from husimix.solve.tdvp import Point
-from motions import motion_of, random_mixture
+from motions import equations_of, random_mixture
 
 BASIS = site_basis(2)
 CHAIN = Lattice.chain(4, periodic=True)
@@ -37,7 +38,7 @@ def test_the_distance_is_the_dense_one_and_the_trace_is_kept(manifold, metric, s
     group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
     mixture = random_mixture(3, manifold(BASIS), group, 5)
     target = Point(mixture.weights, mixture.coordinates)
-    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6), metric), target, 2)
+    fit = compressed(equations_of(MODEL, mixture, Tikhonov(1e-6), metric), target, 2)
     root = np.sqrt(dense.metric_diagonal(site_metric(metric, BASIS), 4))
     missed, norm = (
         np.linalg.norm(root * x)
@@ -54,9 +55,9 @@ def test_the_fit_is_stationary_under_moves_that_keep_the_trace(symmetric):
     group = SymmetryGroup.translations(CHAIN) if symmetric else SymmetryGroup.identity(4)
     mixture = random_mixture(1, Bloch(BASIS), group, 5)
     target = Point(mixture.weights, mixture.coordinates)
-    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
+    fit = compressed(equations_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
     root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 4))
-    fitted = Mixture(*fit.point, mixture.manifold, group)
+    fitted = dense.mixture_state(*fit.point, mixture.manifold, group)
     tangents = np.array([dense.averaged_tensor(t, group, 4) for t in np.asarray(dense.tangent_tensors(fitted))]) * root
     slopes = tangents @ (root * (tensor(target, mixture) - tensor(fit.point, mixture)))
     # Along the weights the slopes are equal, the multiplier of the trace; along the vectors they vanish.
@@ -74,30 +75,29 @@ def test_what_fewer_components_can_hold_is_kept():
     repeated = np.asarray(mixture.coordinates)[[0, 1, 0, 1, 0]]
     weights = np.asarray(mixture.weights)[[0, 1, 0, 1, 0]] * [0.3, 0.6, 0.5, 0.4, 0.2]
     target = Point(jnp.asarray(weights), jnp.asarray(repeated))
-    fit = compressed(motion_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
+    fit = compressed(equations_of(MODEL, mixture, Tikhonov(1e-6)), target, 2)
     assert fit.distance < 1e-6
 
 
-@pytest.mark.parametrize("choice", [{}, {"window": 1}, {"manifold": "coherent"}])
-def test_layouts_of_runs_are_fitted_as_their_states_written_out(choice):
-    """Joined sites and windows: the distance is that of the states themselves."""
+@pytest.mark.parametrize("manifold", ["bloch", "coherent"])
+def test_layouts_of_runs_are_fitted_as_their_states_written_out(manifold, monkeypatch):
+    """Joined sites: the distance is that of the states themselves."""
+    monkeypatch.setattr(arrangement, "_TYING_PAYS", 6)
     lattice = Lattice.chain(6, periodic=True)
-    model = models.dissipative_ising(lattice, V=3.0, g=2.0)
-    run = hx.mesolve(model, hx.product_state(6), [0.0, 0.7], components=6, progress=False, **choice)
-    setup = set_up(
-        model, run.final_state, components=6, symmetry="auto", metric="husimi", method=None, seed=0,
-        manifold=choice.get("manifold", "bloch"), window=choice.get("window"),
-    )  # fmt: skip
-    fit = compressed(setup.motion, setup.start, 3)
+    model, mixture = models.dissipative_ising(lattice, V=3.0, g=2.0), hx.Mixture(components=6, manifold=manifold)
+    run = hx.mesolve(model, hx.product_state(6), [0.0, 0.7], ansatz=mixture, progress=False)
+    prepared = mixture.prepare(Problem(model, run.final_state, "auto", {}, 0, 1.0))
+    motion, start = prepared.motion, prepared.point
+    assert start.coordinates.shape[1] == 4
+    fit = compressed(motion.equations, start, 3)
     root = np.sqrt(dense.metric_diagonal(site_metric("husimi", BASIS), 6))
 
     def rendered(point):
-        sites = np.asarray(point.coordinates)[:, setup.arrangement.lattice_sites]
-        return root * np.asarray(
-            dense.mixture_tensor(point.weights, sites, setup.motion.manifold, setup.arrangement.group)
-        )
+        state = motion.state(point, run.final_state.history)
+        tensor = dense.mixture_tensor(state.weights, state.coordinates, state.manifold, state.group)
+        return root * np.asarray(tensor)
 
-    target = rendered(setup.start)
+    target = rendered(start)
     expected = np.linalg.norm(rendered(fit.point) - target) / np.linalg.norm(target)
     np.testing.assert_allclose(fit.distance, expected, rtol=1e-4)
     assert expected < 0.2

@@ -11,7 +11,7 @@ import pytest
 import husimix as hx
 from husimix.apps import runner
 from husimix.apps.config import RunFileError, parse_run_file, read_run_file
-from husimix.apps.tasks import ParameterScan, Stationary
+from husimix.apps.tasks import Choices, ParameterScan, SearchLimits, Stationary
 
 FILE = """\
 [lattice]
@@ -31,8 +31,15 @@ spins = "down"
 end = 5.0
 saves = 51
 
-[method]
+[ansatz]
+name = "mixture"
 components = 8
+
+[method]
+rtol = 1e-4
+
+[run]
+seed = 0
 
 [observables]
 zz = { pauli = "zz", mean_over = "bonds" }
@@ -60,7 +67,7 @@ def test_file_becomes_library_objects():
     assert task.model.to_dict() == expected.to_dict()
     assert np.array_equal(task.state.bloch(), np.tile([0, 0, -1], (9, 1)))
     assert np.array_equal(task.times, np.linspace(0, 5, 51))
-    assert task.arguments == {"components": 8}
+    assert task.choices == Choices(ansatz=hx.Mixture(components=8), method=hx.Stepping(rtol=1e-4))
     assert (setup.name, setup.text) == ("ising.toml", FILE)
 
 
@@ -68,7 +75,7 @@ def test_optional_sections_may_be_left_out():
     text = FILE[: FILE.index("[state]")] + "[time]\nend = 1\nsaves = 2\n"
     task = parse_run_file(text, "ising.toml").build().task
     assert np.array_equal(task.state.bloch(), hx.product_state(9).bloch())
-    assert (task.arguments, task.observables) == ({}, {})
+    assert (task.choices, task.observables) == (Choices(method=hx.Stepping()), {})
 
 
 @pytest.mark.parametrize(
@@ -118,68 +125,46 @@ def test_listed_times():
 def test_steady_states():
     task = build("[time]\nend = 5.0\nsaves = 51", "[steadystate]\nstarts = 3")
     assert isinstance(task, Stationary)
-    assert task.search == {"starts": 3}
+    assert task.limits == SearchLimits(starts=3)
 
 
 @pytest.mark.parametrize("line", ["values = [1.0, 2.0, 3.0]", "start = 1.0\nend = 3.0\npoints = 3"])
 def test_scans(line):
-    task = build("[time]\nend = 5.0\nsaves = 51", f'[scan]\nparameter = "g"\ntolerance = 1e-3\n{line}')
+    task = build("[time]\nend = 5.0\nsaves = 51", f'[scan]\nparameter = "g"\nmax_drift = 1e-3\n{line}')
     assert isinstance(task, ParameterScan)
     assert (task.name, task.values.tolist(), task.backward) == ("g", [1.0, 2.0, 3.0], False)
-    assert task.search == {"tolerance": 1e-3}
+    assert task.limits == SearchLimits(max_drift=1e-3)
     assert task.model_of(2.0).label == "dissipative_ising(V=2.5, g=2, gamma=1.5)"
 
 
-def test_method_keys_reach_mesolve_and_nothing_else_does():
-    lines = """manifold = "coherent"
+def test_keys_reach_the_objects_that_they_name():
+    lines = """components = [2, 4]
+manifold = "coherent"
 metric = [0.2]
-symmetry = "none"
-seed = 3
-rtol = 1e-4
-atol = 1e-5
 cutoff = 1e-7
-solver = "Tsit5"
 spread = 0.25
-max_steps = 77
 max_components = 32
-memory_limit = 2
-gram = "matrix"
-save_states = true"""
-    arguments = build("components = 8", lines).arguments
-    method = arguments.pop("method")
-    assert method == hx.TDVP(hx.SpectralCutoff(1e-7), 1e-4, 1e-5, diffrax.Tsit5(), 0.25, 77, 32, 2.0, "matrix")
-    assert arguments == {
-        "manifold": "coherent",
-        "metric": [0.2],
-        "symmetry": None,
-        "seed": 3,
-        "save_states": True,
-    }
-    assert set(arguments) <= set(inspect.signature(hx.mesolve).parameters)
+memory_limit = 2"""
+    expected = hx.Mixture((2, 4), "coherent", [0.2], hx.SpectralCutoff(1e-7), 0.25, 32, 2.0)
+    assert build("components = 8", lines).choices.ansatz == expected
+    found = build("rtol = 1e-4", 'rtol = 1e-3\natol = 1e-5\nsolver = "Bosh3"\nmax_steps = 77').choices.method
+    assert found == hx.Stepping(1e-3, 1e-5, diffrax.Bosh3(), 77)
+    found = build("seed = 0", 'seed = 3\nsymmetry = "none"\ntol = 1e-2\nsave_states = true').choices
+    assert (found.seed, found.symmetry, found.tol, found.save_states) == (3, None, 1e-2, True)
 
 
 @pytest.mark.parametrize("solver", ["Bosh3", "Tsit5", "Dopri5"])
 def test_solver_by_name(solver):
-    method = build("components = 8", f'solver = "{solver}"').arguments["method"]
-    assert method == hx.TDVP(solver=getattr(diffrax, solver)())
+    assert build("rtol = 1e-4", f'solver = "{solver}"').choices.method == hx.Stepping(solver=getattr(diffrax, solver)())
 
 
-@pytest.mark.parametrize(
-    ("lines", "arguments", "most"),
-    [
-        ("components = [4, 16]", {"components": [4, 16]}, 16),
-        ('components = "auto"\ntol = 3e-3', {"components": "auto", "tol": 3e-3}, 128),
-        ('components = "auto"\nmax_components = 32', {"components": "auto", "method": hx.TDVP(max_components=32)}, 32),
-    ],
-)
-def test_components_may_change(lines, arguments, most):
-    setup = setup_of("components = 8", lines)
-    assert setup.task.arguments == arguments
-    assert runner.estimated(setup).n_components == most
+@pytest.mark.parametrize(("lines", "most"), [("components = [4, 16]", 16), ("components = 6", 6), ("", 8)])
+def test_estimates_are_of_the_most_components(lines, most):
+    assert runner.estimated(setup_of("components = 8", lines)).parts["components"] == most
 
 
 def test_damping_keeps_the_other_defaults():
-    assert build("components = 8", "damping = 1e-5").arguments == {"method": hx.TDVP(hx.Tikhonov(1e-5))}
+    assert build("components = 8", "damping = 1e-5").choices.ansatz == hx.Mixture(metric_solver=hx.Tikhonov(1e-5))
 
 
 @pytest.mark.parametrize(
@@ -202,9 +187,13 @@ def test_observables(entry, expected):
 
 
 MISTAKES = {
-    "unknown key": ("components", "componets", "[method] has no key `componets`. Did you mean `components`?"),
+    "unknown key": ("components", "componets", "[ansatz] has no key `componets`. Did you mean `components`?"),
     "misspelt required key": ("shape", "shap", "[lattice] has no key `shap`. Did you mean `shape`?"),
     "unknown section": ("[method]", "[metod]", "There is no section [metod] in run files. Did you mean `method`?"),
+    "key of another section": ("rtol = 1e-4", "components = 8", "[method] has no key `components`. Move it below [ansatz]."),
+    "symmetry of the ansatz": ("components = 8", 'symmetry = "auto"', "[ansatz] has no key `symmetry`. Move it below [run]."),
+    "unknown ansatz": ('"mixture"', '"mixtur"', "`ansatz.name` must be one of mixture"),
+    "ansatz without a name": ('name = "mixture"\ncomp', "comp", "[ansatz] needs the key `name`."),
     "missing section": ("[time]\nend = 5.0\nsaves = 51\n", "", "There is no section [time]. Try end = 5.0"),
     "key before sections": ("[lattice]", "rtol = 1\n[lattice]", "`rtol` stands outside its section. Move it below [method]"),
     "section is a number": (
@@ -243,16 +232,16 @@ MISTAKES = {
     "too many saves": ("saves = 51", "saves = 100000000", "`time.saves` must be at most 1000000, but got 100000000."),
     "times that go back": ("end = 5.0\nsaves = 51", "times = [0, 2, 1]", "two increasing times, but got [2.0, 1.0]."),
     "one time": ("end = 5.0\nsaves = 51", "times = [2]", "at least two increasing times, but got [2.0]."),
-    "components in quotes": ("= 8", '= "8"', '`method.components` must be a whole number, a list of two, or "auto", but got "8". Remove the quotes.'),
-    "components true": ("= 8", "= true", 'a list of two, or "auto", but got true. Try components = 8.'),
-    "components 8.0": ("= 8", "= 8.0", '`method.components` must be a whole number, a list of two, or "auto", but got 8.0.'),
-    "seed beyond 64 bits": ("components = 8", f"seed = {2**63}", "`method.seed` must be a whole number, but got 9223372036854775808"),
+    "components in quotes": ("= 8", '= "8"', '`ansatz.components` must be a whole number or a list of two, but got "8". Remove the quotes.'),
+    "components true": ("= 8", "= true", "a whole number or a list of two, but got true. Try components = 8."),
+    "components 8.0": ("= 8", "= 8.0", '`ansatz.components` must be a whole number or a list of two, but got 8.0.'),
+    "seed beyond 64 bits": ("seed = 0", f"seed = {2**63}", "`run.seed` must be a whole number, but got 9223372036854775808"),
     "two metric solvers": ("= 8", "= 8\ndamping = 1e-6\ncutoff = 1e-6", "at most one of `damping` and `cutoff`"),
     "negative damping": ("= 8", "= 8\ndamping = -1.0", "`damping` must be finite and positive, but got -1.0."),
-    "zero tolerance": ("= 8", "= 8\nrtol = 0", "`rtol` must be finite and positive, but got 0"),
-    "unknown solver": ("= 8", '= 8\nsolver = "Bosh"', "but got 'Bosh'. Did you mean `Bosh3`?"),
-    "unknown symmetry": ("= 8", '= 8\nsymmetry = "auot"', "but got 'auot'. Did you mean `auto`?"),
-    "infinite metric": ("= 8", "= 8\nmetric = [inf]", "`method.metric` must be a name or finite numbers"),
+    "zero tolerance": ("rtol = 1e-4", "rtol = 0", "`rtol` must be finite and positive, but got 0"),
+    "unknown solver": ("rtol = 1e-4", 'solver = "Bosh"', "but got 'Bosh'. Did you mean `Bosh3`?"),
+    "unknown symmetry": ("seed = 0", 'symmetry = "auot"', "but got 'auot'. Did you mean `auto`?"),
+    "infinite metric": ("= 8", "= 8\nmetric = [inf]", "`ansatz.metric` must be a name or finite numbers"),
     "unknown key of an observable": ("mean_over", "mean", "[observables.zz] has no key `mean`. Did you mean `mean_over`?"),
     "observable without letters": ('pauli = "zz", ', "", "[observables.zz] needs the key `pauli`. Try pauli ="),
     "observable is a string": ('{ pauli = "zz", mean_over = "bonds" }', '"zz"', '`observables.zz` must be a section of keys, but got "zz".'),
@@ -261,13 +250,13 @@ MISTAKES = {
     "mean over something else": ('"bonds"', '"bond"', "but got 'bond'. Did you mean `bonds`?"),
     "two letters for sites": ('"bonds"', '"sites"', "`observables.zz.pauli` must be two letters for bonds and one for sites"),
     "shell without bonds": ('mean_over = "bonds"', "sites = [0, 1], shell = 2", "`observables.zz.shell` must stand beside mean_over"),
+    "huge shell": ('"bonds"', '"bonds", shell = 1000', "`observables.zz.shell` must be at most 30, but got 1000."),
     "empty shell": ('"bonds"', '"bonds", shell = 9', "`observables.zz.shell` must have bonds on this lattice"),
     "unknown letter": ('"zz"', '"zq"', "only the letters x y z + -, but got 'q' in 'zq'."),
     "sites and letters": ('mean_over = "bonds"', "sites = [0]", "`sites` must name 2 sites for 'zz'"),
     "two tasks": ("[time]", "[steadystate]\n[time]", "the only one of [time], [steadystate] and [scan], but got [time] and"),
-    "steady state that saves": ("[time]\nend = 5.0\nsaves = 51\n\n[method]", "[steadystate]\n[method]\nsave_states = true", "`method.save_states` must be left out for steady states"),
-    "steady state of changing components": ("[time]\nend = 5.0\nsaves = 51\n\n[method]\ncomponents = 8", '[steadystate]\n[method]\ncomponents = "auto"', '`method.components` must be a whole number for steady states, but got "auto".'),
-    "unknown key of a steady state": ("[time]\nend = 5.0\nsaves = 51", "[steadystate]\ntolerence = 1", "[steadystate] has no key `tolerence`. Did you mean `tolerance`?"),
+    "steady state that saves": ("[time]\nend = 5.0\nsaves = 51\n\n[ansatz]\nname = \"mixture\"\ncomponents = 8\n\n[method]\nrtol = 1e-4\n\n[run]", "[steadystate]\n[run]\nsave_states = true", "`run.save_states` must be left out for steady states"),
+    "unknown key of a steady state": ("[time]\nend = 5.0\nsaves = 51", "[steadystate]\nmax_drft = 1", "[steadystate] has no key `max_drft`. Did you mean `max_drift`?"),
     "scan of nothing": ("[time]\nend = 5.0\nsaves = 51", "[scan]\nvalues = [1]", "[scan] needs the key `parameter`."),
     "scan of no parameter": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "q"\nvalues = [1]', "`scan.parameter` must be one of V, g, gamma, but got 'q'."),
     "scan without values": ("[time]\nend = 5.0\nsaves = 51", '[scan]\nparameter = "g"\nvalues = []', "`scan.values` must hold at least one number"),
@@ -293,7 +282,6 @@ def test_mistake_gets_one_line_with_the_file_the_value_and_the_fix(mistake):
         ('metric = "husim"', "Argument `metric` must be one of auto, husimi, hilbert-schmidt, but got 'husim'."),
         ('manifold = "bloc"', "Did you mean `bloch`?"),
         ("components = 0", "Argument `components` must be an integer of at least 1, but got 0."),
-        ("seed = -1", "Argument `seed` must be an integer of at least 0, but got -1."),
         ("components = 9000", "Argument `components` must fit into memory_limit"),
     ],
 )
@@ -346,7 +334,7 @@ def test_unreadable_files_get_one_line(tmp_path):
 def test_windows_files_are_read(tmp_path):
     path = tmp_path / "windows.toml"
     path.write_bytes(b"\xef\xbb\xbf" + FILE.replace("\n", "\r\n").encode())
-    assert read_run_file(path).build().task.arguments == {"components": 8}
+    assert read_run_file(path).build().task.choices.ansatz == hx.Mixture(components=8)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -365,5 +353,5 @@ def test_demo_file_is_what_it_says():
     assert task.model.lattice is not None
     assert (task.model.lattice.shape, task.model.lattice.periodic) == ((3, 3), (True, True))
     assert np.array_equal(task.times, np.linspace(0, 5, 51))
-    assert task.arguments == {"components": 8, "symmetry": "translations"}
+    assert task.choices.ansatz == hx.Mixture(components=8) and task.choices.symmetry == "translations"
     assert list(task.observables) == ["zz"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import husimix as hx
-from husimix.phasespace import contacts as contacts_module
-from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
-from husimix.phasespace.layout import Layout, tied, windowed
+from husimix.mixture import contacts as contacts_module
+from husimix.mixture.contacts import Choices, Counts, contact_generator, contacts_of
+from husimix.mixture.layout import Layout, tied
 from husimix.physics.products import sum_of_products
 from husimix.physics.symmetry.point_group import point_group
 
@@ -28,15 +28,12 @@ PLAIN = Layout.of_group(hx.SymmetryGroup.translations(CHAIN))
 FLIPS = Layout.of_group(with_flips(CHAIN))
 SINGLE = Layout.of_group(hx.SymmetryGroup.identity(5))
 TIED = tied(FLIPS, point_group(CHAIN))
-LONG = hx.Lattice.chain(12, periodic=True)
-WINDOW = windowed(sum_of_products(hx.models.dissipative_xyz(LONG)), LONG.shape, 1)
 # Layout, generator, the form of the images, whether all contacts occur.
 CASES = {
     "translations": (PLAIN, MODEL, Choices, True),
     "flips": (FLIPS, MODEL, Choices, True),
     "no-group": (SINGLE, MODEL, Choices, False),
     "tied": (TIED, MODEL, Counts, True),
-    "window": (WINDOW.layout, None, None, None),
 }
 
 ALL_SUMS = jax.jit(lambda i, x, y, z: (i.sums(x), i.totals(y), i.rows(z), i.columns(z)))
@@ -45,10 +42,8 @@ ALL_SUMS = jax.jit(lambda i, x, y, z: (i.sums(x), i.totals(y), i.rows(z), i.colu
 def built(name):
     layout, model, form, complete = CASES[name]
     contacts = contacts_of(layout)
-    if form is not None:
-        assert isinstance(contacts.images, form) and contacts.complete is complete
-    generator = WINDOW.generator if model is None else sum_of_products(model)
-    return layout, contacts, generator
+    assert isinstance(contacts.images, form) and contacts.complete is complete
+    return layout, contacts, sum_of_products(model)
 
 
 def met(layout, contacts):
@@ -73,19 +68,19 @@ def test_sums_over_images_are_loops_over_sites(name):
     order, n_contacts, n_free = len(layout.share), contacts.n_contacts, layout.n_free
     table, amounts = rng.normal(size=(n_contacts, 2, 3)), rng.normal(size=(order, 3))
     several = rng.normal(size=(2, n_contacts, 3))
-    by_image = [sum(m * table[e] for e, m in zip(row, layout.multiplicity, strict=True)) for row in codes]
+    by_image = [sum(table[e] for e in row) for row in codes]
     actual = ALL_SUMS(images, table, amounts, several)
     np.testing.assert_allclose(actual[0], by_image, rtol=1e-12, atol=1e-12)
     totals, (rows, columns) = np.zeros((n_contacts, 3)), np.zeros((2, 3, order, n_free, 2))
     for g, i in itertools.product(range(order), range(len(layout.free_sites))):
-        e, m = codes[g, i], layout.multiplicity[i]
+        e, m = codes[g, i], 1.0
         totals[e] += m * amounts[g]
         rows[:, g, layout.free_sites[i]] += m * several[:, e].T
         columns[:, g, layout.free_sites[layout.sources[g, i]]] += m * several[:, e].T
     np.testing.assert_allclose(actual[1], totals, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(actual[2], rows, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(actual[3], columns, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(contacts.sizes, np.bincount(layout.free_sites, layout.multiplicity))
+    np.testing.assert_allclose(contacts.sizes, np.bincount(layout.free_sites))
     np.testing.assert_allclose(contacts.share.sum(), 1.0)
 
 

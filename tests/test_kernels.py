@@ -1,8 +1,10 @@
 """The pair kernels against their dense renderings, entry by entry."""
 
-import functools
+import dataclasses
+import itertools
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,18 +12,17 @@ import pytest
 
 import dense
 from husimix import Dissipator, Lattice, Lindbladian, Operator, SymmetryGroup, Transformation, models, operator_sum
-from husimix.phasespace import contacts as contacts_module
-from husimix.phasespace import kernels
-from husimix.phasespace.clusters import clusters_of, contact_clusters
-from husimix.phasespace.contacts import Choices, Counts, contact_generator, contacts_of
-from husimix.phasespace.flow import flow_overlaps, squared_flow
-from husimix.phasespace.gram import factored_gram, gram_and_force, gram_matrix
-from husimix.phasespace.layout import Layout, tied
-from husimix.phasespace.manifolds import Bloch, Coherent
-from husimix.phasespace.metric import site_metric
-from husimix.phasespace.mixture import Mixture
+from husimix.mixture import contacts as contacts_module
+from husimix.mixture import kernels, pair
+from husimix.mixture.contacts import Choices, Counts
+from husimix.mixture.flow import flow_overlaps, squared_flow
+from husimix.mixture.gram import gram_and_force, gram_matrix
+from husimix.mixture.layout import Layout, tied
+from husimix.mixture.manifolds import Bloch, Coherent
+from husimix.mixture.metric import site_metric
 from husimix.physics.basis import site_basis, spin_matrices
 from husimix.physics.products import sum_of_products
+from motions import scene_of
 
 
 def random_matrix(rng, d):
@@ -45,7 +46,7 @@ def symmetric_model(permutations, d, seed):
 
 
 def random_mixture(key, manifold, group, n_components):
-    return Mixture(*random_components(key, manifold, group.n_sites, n_components), manifold, group)
+    return dense.mixture_state(*random_components(key, manifold, group.n_sites, n_components), manifold, group)
 
 
 def random_components(key, manifold, n_free, n_components):
@@ -122,7 +123,6 @@ QUICK = {
 }
 QUICK_TOGETHER = {key: QUICK[key] for key in ((2, "plain"), (2, "tied-flips"), (3, "quarter"))}
 QUICK_FLOW = {key: QUICK[key] for key in ((2, "plain"), (2, "cycle"), (2, "tied-lists"), (3, "quarter"))}
-QUICK_FACTORS = {key: QUICK[key] for key in ((2, "plain"), (2, "ring"), (2, "tied-lists"), (3, "quarter"))}
 
 
 def cases_of(quick):
@@ -149,24 +149,22 @@ class Dense:
         group, n = setting.group, setting.group.n_sites
         basis, size = site_basis(d), d * d
         self.layout = tied(Layout.of_group(group), setting.point)
+        # Bras are not averaged, so that the kernels are exact for a model without the symmetry of the kets, too.
+        self.model = symmetric_model(setting.point, d, seed=d)
+        self.g = jnp.asarray(site_metric(metric, basis))
         with pytest.MonkeyPatch.context() as patch:
             if setting.largest_matrix is not None:
                 patch.setattr(contacts_module, "_LARGEST_MATRIX", setting.largest_matrix)
-            self.contacts = contacts_of(self.layout)
-        # Bras are not averaged, so that the kernels are exact for a model without the symmetry of the kets, too.
-        self.model = symmetric_model(setting.point, d, seed=d)
-        products = sum_of_products(self.model)
-        self.generator = contact_generator(products, self.layout)
-        self.clusters = contact_clusters(clusters_of(products), len(products.matrices) + 1, self.layout)
-        self.g = jnp.asarray(site_metric(metric, basis))
+            self.scene = scene_of(sum_of_products(self.model), self.layout, self.g)
+        self.contacts = self.scene.contacts
         self.log_scale = jnp.asarray(0.7)
         self.metric = dense.metric_diagonal(np.asarray(self.g), n) * np.exp(-0.7)
         frames, full, tangents = [], [], []
         for key, count in zip(jax.random.split(jax.random.key(d)), (2, 3), strict=True):
             weights, coordinates = random_components(key, manifold(basis), self.layout.n_free, count)
-            free = Mixture(weights, coordinates, manifold(basis), group)
+            free = dense.mixture_state(weights, coordinates, manifold(basis), group)
             frames.append(frame(free))
-            full.append(Mixture(weights, coordinates[:, self.layout.free_sites], manifold(basis), group))
+            full.append(dense.mixture_state(weights, coordinates[:, self.layout.free_sites], manifold(basis), group))
             tangents.append(dense.tied_tensors(full[-1], self.layout.free_sites))
         self.bra, self.ket = frames
         self.bra_tangents, self.ket_tangents = tangents
@@ -192,24 +190,21 @@ def get(cases, *key):
     return cases[key]
 
 
-@functools.partial(jax.jit, static_argnums=6)
-def all_of_two(bra, ket, g, contacts, generator, log_scale, limit=1 << 30):
+@eqx.filter_jit
+def all_of_two(bra, ket, scene, log_scale):
     return {
-        "overlaps": kernels.overlaps(bra.vectors, ket.vectors, g, contacts, log_scale, limit),
-        "transfers": kernels.transfers(bra.vectors, ket.vectors, g, contacts, generator, log_scale, limit),
-        "force": kernels.force(bra, ket, g, contacts, generator, log_scale, limit),
-        "gram": gram_matrix(bra, ket, g, contacts, log_scale, limit),
+        "overlaps": kernels.overlaps(bra.vectors, ket.vectors, scene, log_scale),
+        "transfers": kernels.transfers(bra.vectors, ket.vectors, scene, log_scale),
+        "force": kernels.force(bra, ket, scene, log_scale),
+        "gram": gram_matrix(bra, ket, scene, log_scale),
     }
 
 
-together = jax.jit(gram_and_force, static_argnums=5)
+together = eqx.filter_jit(gram_and_force)
 
 
-@functools.partial(jax.jit, static_argnums=4)
-def from_factors(frame, g, contacts, log_scale, limit=1 << 30):
-    """What the factors of a Gram matrix say about it: the matrix, its diagonal blocks, its trace."""
-    factors = factored_gram(frame, g, contacts, log_scale, limit)
-    return factors @ jnp.eye(len(factors)), factors.diagonal_blocks(), factors.trace()
+def limited(scene, memory_limit):
+    return dataclasses.replace(scene, memory_limit=memory_limit)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +212,7 @@ def from_factors(frame, g, contacts, log_scale, limit=1 << 30):
 )
 def test_kernels_of_two_mixtures_equal_their_dense_renderings(cases, d, manifold, kind, metric):
     c = get(cases, d, manifold, kind, metric)
-    actual = all_of_two(c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale)
+    actual = all_of_two(c.bra, c.ket, c.scene, c.log_scale)
     generator = dense.dense_generator(c.model)
     ket = np.asarray(c.ket.weights) @ c.ket_images
     images = c.ket_images.T
@@ -227,43 +222,48 @@ def test_kernels_of_two_mixtures_equal_their_dense_renderings(cases, d, manifold
     assert_entries(actual["gram"], c.bra_tangents @ (c.metric[:, None] * c.tangent_images.T))
 
 
-flows = jax.jit(flow_overlaps, static_argnums=7)
-norm_of_flow = jax.jit(squared_flow, static_argnums=7)
+flows = eqx.filter_jit(flow_overlaps)
+norm_of_flow = eqx.filter_jit(squared_flow)
 
 
 @pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_FLOW))
 def test_overlaps_of_moved_components_equal_their_dense_rendering(cases, d, manifold, kind, metric):
     """Terms of up to three sites and jumps of two, which share one, two or three sites with each other."""
     c = get(cases, d, manifold, kind, metric)
-    tables = c.g, c.contacts, c.generator, c.clusters, c.log_scale
     generator = dense.dense_generator(c.model)
     expected = (c.bra_products @ generator.T) @ (c.metric[:, None] * (generator @ c.ket_images.T))
-    assert_entries(flows(c.bra.vectors, c.ket.vectors, *tables), expected)
-    assert_entries(flows(c.bra.vectors, c.ket.vectors, *tables, 1), expected)
+    assert_entries(flows(c.bra.vectors, c.ket.vectors, c.scene, c.log_scale), expected)
+    assert_entries(flows(c.bra.vectors, c.ket.vectors, limited(c.scene, 1), c.log_scale), expected)
 
 
 @pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_TOGETHER))
 def test_gram_and_force_of_one_mixture_equal_their_dense_renderings(cases, d, manifold, kind, metric):
     c = get(cases, d, manifold, kind, metric)
-    gram, force = together(c.ket, c.g, c.contacts, c.generator, c.log_scale)
+    gram, force = together(c.ket, c.scene, c.log_scale)
     assert_entries(gram, c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T))
     ket = np.asarray(c.ket.weights) @ c.ket_images
     assert_entries(force, c.ket_tangents @ (c.metric * (dense.dense_generator(c.model) @ ket)))
     np.testing.assert_allclose(gram, gram.T, atol=1e-12 * np.abs(gram).max())
 
 
-@pytest.mark.parametrize(("d", "manifold", "kind", "metric"), cases_of(QUICK_FACTORS))
-def test_factors_of_the_gram_matrix_equal_its_dense_rendering(cases, d, manifold, kind, metric):
-    c = get(cases, d, manifold, kind, metric)
-    expected = c.ket_tangents @ (c.metric[:, None] * c.tangent_images.T)
-    gram, (weights, sites), trace = from_factors(c.ket, c.g, c.contacts, c.log_scale)
-    assert_entries(gram, expected)
-    n_components, n_free, _, p = c.ket.tangents.shape
-    split = expected.reshape(n_components, -1, n_components, len(expected) // n_components)
-    assert_entries(weights, split[:, 0, :, 0])
-    among_sites = split[:, 1:, :, 1:].reshape(n_components, n_free, p, n_components, n_free, p)
-    assert_entries(sites, np.einsum("kiplir->ikplr", among_sites).reshape(sites.shape))
-    assert float(trace) == pytest.approx(np.trace(expected))
+@pytest.mark.parametrize(("d", "manifold", "metric"), [(2, Coherent, "husimi"), (3, Bloch, "hilbert-schmidt")])
+def test_kernels_are_the_physics_of_one_pair(d, manifold, metric):
+    """Without symmetry every entry is that of `husimix.mixture.pair`, which knows no tables."""
+    n, basis = 3 if d == 2 else 2, site_basis(d)
+    model = symmetric_model(np.arange(n)[None], d, seed=7)
+    products, g = sum_of_products(model), np.asarray(site_metric(metric, basis))
+    scene = scene_of(products, Layout.of_group(SymmetryGroup.identity(n)), g)
+    bra, ket = (frame(random_mixture(jax.random.key(s), manifold(basis), SymmetryGroup.identity(n), 2)) for s in (1, 2))
+    actual = all_of_two(bra, ket, scene, jnp.zeros(()))
+    rows = [[np.asarray(x) for x in (f.vectors, f.tangents)] for f in (bra, ket)]
+    bras, kets = (list(enumerate(zip(*row, strict=True))) for row in rows)
+    q = bra.parameters_of_component
+    scales = [np.asarray(kernels.component_scales(f)) for f in (bra, ket)]
+    for (k, (v, t)), (m, (w, u)) in itertools.product(bras, kets):
+        assert_entries(actual["overlaps"][k, m], pair.overlap(v, w, g))
+        assert_entries(actual["transfers"][k, m], pair.transfer(v, w, g, products))
+        block = pair.gram_block(v, t, w, u, g) * scales[0][k][:, None] * scales[1][m][None]
+        assert_entries(actual["gram"][k * q : (k + 1) * q, m * q : (m + 1) * q], block)
 
 
 def test_the_cases_cover_all_forms_of_contacts(cases):
@@ -302,11 +302,10 @@ CHUNKED = [
 def test_chunks_change_nothing(cases, manifold, kind, limit):
     """A limit that allows one pair at a time, and one that cuts the pairs of some kernels into uneven tiles."""
     c = get(cases, 2, manifold, kind, "husimi")
-    arguments = c.bra, c.ket, c.g, c.contacts, c.generator, c.log_scale
-    jax.tree.map(assert_entries, all_of_two(*arguments, limit), all_of_two(*arguments))
-    jax.tree.map(assert_entries, together(*arguments[1:], limit), together(*arguments[1:]))
-    factors = c.ket, c.g, c.contacts, c.log_scale
-    jax.tree.map(assert_entries, from_factors(*factors, limit), from_factors(*factors))
+    tiled = limited(c.scene, limit)
+    both = (all_of_two(c.bra, c.ket, scene, c.log_scale) for scene in (tiled, c.scene))
+    jax.tree.map(assert_entries, *both)
+    jax.tree.map(assert_entries, *(together(c.ket, scene, c.log_scale) for scene in (tiled, c.scene)))
 
 
 def test_full_permutation_group_of_a_tensor_average():
@@ -319,47 +318,46 @@ def test_full_permutation_group_of_a_tensor_average():
     averaged = np.stack([dense.averaged_tensor(t, group, 4) for t in np.asarray(dense.tangent_tensors(ket))])
     metric = dense.metric_diagonal(np.asarray(g), 3)
     expected = np.asarray(dense.tangent_tensors(bra)) @ (metric[:, None] * averaged.T)
-    contacts = contacts_of(Layout.of_group(group))
-    assert_entries(jax.jit(gram_matrix)(frame(bra), frame(ket), g, contacts, jnp.zeros(())), expected)
+    products = sum_of_products(symmetric_model(np.arange(3)[None], 2, seed=1))
+    scene = scene_of(products, Layout.of_group(group), g)
+    assert_entries(eqx.filter_jit(gram_matrix)(frame(bra), frame(ket), scene, jnp.zeros(())), expected)
     # A group that leaves everything in place is the same average with a single image.
     swapped = tied(Layout.of_group(group), group.permutations)
     assert swapped.n_free == 1
 
 
-log_norm, overlaps, transfers, force_of = map(
-    jax.jit, (kernels.log_norm, kernels.overlaps, kernels.transfers, kernels.force)
-)
+overlaps, transfers, force_of = map(eqx.filter_jit, (kernels.overlaps, kernels.transfers, kernels.force))
 
 
 def test_thousands_of_sites_neither_overflow_nor_underflow():
     """Overlap, transfer and force of 4096 sites against sums of logarithms in extended precision."""
     lattice = Lattice.square(64, 64)
     layout = Layout.of_group(SymmetryGroup.identity(4096))
-    contacts = contacts_of(layout)
-    generator = contact_generator(sum_of_products(models.dissipative_ising(lattice, V=5.0, g=5.0)), layout)
+    products = sum_of_products(models.dissipative_ising(lattice, V=5.0, g=5.0))
     basis = site_basis(2)
     manifold = Bloch(basis)
     group = SymmetryGroup.identity(4096)
     directions = np.random.default_rng(3).normal(size=(2, 4096, 3))
     coordinates = jnp.asarray(0.9 * directions / np.linalg.norm(directions, axis=-1, keepdims=True))
-    mixture = Mixture(jnp.array([0.6, 0.4]), coordinates, manifold, group)
+    mixture = dense.mixture_state(jnp.array([0.6, 0.4]), coordinates, manifold, group)
     for metric in ("husimi", "hilbert-schmidt"):
         g = jnp.asarray(site_metric(metric, basis))
-        scale = log_norm(mixture.vectors, g, contacts.sizes)
+        scene = scene_of(products, layout, g)
+        scale = scene.log_scale(mixture.vectors)
         assert scale > 400  # far beyond what exp could hold twice
-        actual = overlaps(mixture.vectors, mixture.vectors, g, contacts, scale)
+        actual = overlaps(mixture.vectors, mixture.vectors, scene, scale)
         v = np.asarray(mixture.vectors, dtype=np.longdouble)
         sites = np.einsum("kia,a,lia->kli", v, np.asarray(g, dtype=np.longdouble), v)
         exponent = np.log(np.abs(sites)).sum(axis=-1) - np.longdouble(float(scale))
         expected = np.prod(np.sign(sites), axis=-1) * np.exp(exponent)
         np.testing.assert_allclose(actual, expected.astype(float), rtol=1e-9)
         assert np.max(actual) == pytest.approx(1.0)
-        force = force_of(frame(mixture), frame(mixture), g, contacts, generator, scale)
+        force = force_of(frame(mixture), frame(mixture), scene, scale)
         assert np.isfinite(force).all()
         # One component alone moves by its mean field, whatever the size of the product.
-        alone = Mixture(jnp.ones(1), coordinates[:1], manifold, group)
-        scale = log_norm(alone.vectors, g, contacts.sizes)
-        one = force_of(frame(alone), frame(alone), g, contacts, generator, scale)
+        alone = dense.mixture_state(jnp.ones(1), coordinates[:1], manifold, group)
+        scale = scene.log_scale(alone.vectors)
+        one = force_of(frame(alone), frame(alone), scene, scale)
         assert np.isfinite(one).all() and np.abs(one).max() > 1e-3
 
 
@@ -373,10 +371,9 @@ def test_antipodal_spins_in_the_hilbert_schmidt_metric():
     up, x = jnp.array([0.0, 0.0, 1.0]), jnp.array([1.0, 0.0, 0.0])
     bra = manifold.vectors(jnp.stack([up, x]))
     ket = manifold.vectors(jnp.stack([-up, x]))
-    contacts, zero = contacts_of(layout), jnp.zeros(())
-    assert float(overlaps(bra[None], ket[None], g, contacts, zero)[0, 0]) == pytest.approx(0.0, abs=1e-7)
-    generator = contact_generator(sum_of_products(model), layout)
-    transfer = transfers(bra[None], ket[None], g, contacts, generator, zero)
+    scene, zero = scene_of(sum_of_products(model), layout, g), jnp.zeros(())
+    assert float(overlaps(bra[None], ket[None], scene, zero)[0, 0]) == pytest.approx(0.0, abs=1e-7)
+    transfer = transfers(bra[None], ket[None], scene, zero)
     metric = dense.metric_diagonal(g, 2)
     expected = dense.product_tensor(bra) @ (metric * (dense.dense_generator(model) @ dense.product_tensor(ket)))
     assert abs(expected) > 1e-2

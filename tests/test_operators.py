@@ -1,6 +1,7 @@
 """The algebra of symbolic operators, against matrices built here with `numpy.kron`."""
 
 import operator as op
+import re
 from functools import reduce
 
 import numpy as np
@@ -364,3 +365,31 @@ def test_operators_divide_only_by_scalars():
 def test_public_names():
     for name in ("Operator", "operator_sum", "pauli", "sigmax", "sigmay", "sigmaz", "sigmap", "sigmam"):
         assert getattr(hx, name) is globals()[name]
+
+
+def test_powers_are_products_and_the_zeroth_is_the_identity():
+    operator = hx.sigmax(0) + 0.5 * hx.pauli("zy", 0, 1) - 2j * hx.sigmap(1)
+    assert operator**0 == 0 * operator + 1.0
+    product = operator
+    for exponent in range(1, 6):
+        difference = operator**exponent - product
+        assert max(map(abs, difference.terms.values()), default=0.0) < 1e-12
+        product = product * operator
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda op: op / 0, "Argument `divisor` must be another number than 0, but got 0"),
+        (lambda op: op**-1, "Argument `exponent` must be an integer of at least 0, but got -1"),
+        (lambda op: op**0.5, "Argument `exponent` must be an integer of at least 0"),
+        (lambda op: hx.operator_sum([1, op]), "Argument `operators` must hold operators only, but got 1"),
+        (lambda op: hx.operator_sum(None), "Argument `operators` must be a sequence of operators, but got None"),
+        (lambda op: hx.Lindbladian(op, None, 2), "Argument `dissipators` must be a sequence of dissipators"),
+        (lambda op: hx.Lindbladian(op, hx.Dissipator(op), 2), "Argument `dissipators` must be a sequence"),
+        (lambda op: hx.Lindbladian(op, op, 2), "Argument `dissipators` must be a sequence of dissipators"),
+    ],
+)
+def test_what_is_no_operator_is_refused_in_one_line(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call(hx.sigmax(0))

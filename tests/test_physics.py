@@ -25,9 +25,10 @@ def exact_ring():
     return model, state, zz, hx.exact.mesolve(model, state, TIMES, observables=zz)
 
 
-def errors(case, **settings):
+def errors(case, seed=0, symmetry="auto", **settings):
     model, state, zz, exact = case
-    run = hx.mesolve(model, state, TIMES, observables=zz, progress=False, **settings)
+    ansatz = hx.Mixture(**settings)
+    run = hx.mesolve(model, state, TIMES, ansatz=ansatz, observables=zz, seed=seed, symmetry=symmetry, progress=False)
     assert run.completed
     return systems.deviations(run, exact, "zz")
 
@@ -80,14 +81,14 @@ def test_inhomogeneous_chain_without_symmetry():
     zz = {"zz": hx.pauli("zz", 1, 2), "xy": hx.pauli("xy", 0, 1)}
     times = np.linspace(0, 4, 21)
     exact = hx.exact.mesolve(model, state, times, observables=zz)
-    run = hx.mesolve(model, state, times, components=24, observables=zz, progress=False)
+    run = hx.mesolve(model, state, times, ansatz=hx.Mixture(components=24), observables=zz, progress=False)
     assert run.settings["symmetry"] is None
     assert np.abs(run.bloch - exact.bloch).max() < 5e-3
     for name in zz:
         assert np.abs(run.expect[name] - exact.expect[name]).max() < 5e-3
     # The comparison means something only if mean field fails it.
-    weak = hx.TDVP(metric_solver=hx.Tikhonov(1e-12))
-    mean_field = hx.mesolve(model, state, times, components=1, metric=1e-3, method=weak, progress=False)
+    weak = hx.Mixture(components=1, metric=0.001, metric_solver=hx.Tikhonov(1e-12))
+    mean_field = hx.mesolve(model, state, times, ansatz=weak, progress=False)
     assert np.abs(mean_field.bloch - exact.bloch).max() > 5e-2
 
 

@@ -17,7 +17,7 @@ def result():
         model,
         hx.product_state(3, "down"),
         np.linspace(0, 1, 5),
-        components=2,
+        ansatz=hx.Mixture(components=2),
         observables={"zz": hx.pauli("zz", 0, 1), "lower": hx.sigmam(2)},
         save_states=True,
         seed=7,
@@ -61,14 +61,12 @@ def test_a_loaded_run_can_be_repeated_and_continued(result, tmp_path):
         loaded.model,
         hx.product_state(3, "down"),
         s["tsave"],
-        components=s["components"],
-        manifold=s["manifold"],
-        metric=s["metric"],
+        ansatz=hx.Mixture(components=s["ansatz"]["components"]),
         seed=s["seed"],
         progress=False,
     )
     np.testing.assert_array_equal(again.bloch, result.bloch)
-    further = hx.mesolve(loaded.model, loaded.final_state, [1.0, 1.2], components=2, progress=False)
+    further = hx.mesolve(loaded.model, loaded.final_state, [1.0, 1.2], ansatz=hx.Mixture(components=2), progress=False)
     np.testing.assert_allclose(further.bloch[0], result.bloch[-1])
     assert further.completed
 
@@ -86,11 +84,6 @@ def test_an_existing_file_survives_a_failed_save(result, tmp_path, monkeypatch):
     assert path.read_text() == "precious" and list(tmp_path.iterdir()) == [path]
 
 
-def test_save_into_a_missing_directory_is_an_os_error(result, tmp_path):
-    with pytest.raises(OSError, match="No such file or directory"):
-        result.save(tmp_path / "missing" / "run.nc")
-
-
 def test_load_refuses_what_is_no_result(result, tmp_path):
     with pytest.raises(ValueError, match="Argument `path` must name an existing file"):
         hx.load(tmp_path / "none.nc")
@@ -104,7 +97,7 @@ def test_load_refuses_what_is_no_result(result, tmp_path):
         hx.load(foreign)
     newer = result.to_xarray().assign_attrs(husimix_format=99)
     newer.to_netcdf(tmp_path / "newer.nc", engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"must name a result in format 1, but got format 99.*Upgrade"):
+    with pytest.raises(ValueError, match=r"must name a result in format 2, but got format 99.*Upgrade"):
         hx.load(tmp_path / "newer.nc")
 
 
@@ -118,4 +111,17 @@ def test_load_refuses_a_file_that_is_cut_off(result, tmp_path, kept):
 
 
 def test_repr_says_what_there_is(result):
-    assert repr(result) == ("Result: completed, 5 times up to t = 1, 3 sites, 2 components, observables: zz, lower")
+    assert repr(result) == (
+        "Result: completed, 5 times up to t = 1, mixture of 2 components on 3 sites (Bloch, group of order 3), "
+        "observables: zz, lower"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("run.csv", "must end in .nc or .nc4"), ("nowhere/run.nc", "must lie in an existing directory")],
+)
+def test_files_that_cannot_be_are_refused_in_one_line(result, tmp_path, path, message):
+    with pytest.raises(ValueError, match=message):
+        result.save(tmp_path / path)
+    assert list(tmp_path.iterdir()) == []

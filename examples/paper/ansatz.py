@@ -1,8 +1,8 @@
 """Claim: an ansatz of spin-coherent states with signed weights, improved by adding components, captures the dynamics.
 
 The paper's ansatz, spin-coherent components in the Husimi metric, without symmetry and averaged over translations,
-beside the defaults of husimix: components with any Bloch vectors, all symmetries of the lattice, damping that falls
-with K. On a ring of 6 and a 3×3 torus, at weak (V = 2γ, g = γ) and strong coupling (V = g = 5γ), to T = 5/γ. The
+beside the defaults of a mixture: components with any Bloch vectors, the symmetry that the lattice has, damping that
+falls with K. On a ring of 6 and a 3×3 torus, at weak (V = 2γ, g = γ) and strong coupling (V = g = 5γ), to T = 5/γ. The
 error is the largest of the site averages of ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and the bond average of ⟨σzσz⟩ at any time, the median
 of two seeds; against the number of components, of parameters, and the time after compilation. At strong coupling
 components also breathe: many while the certificate is high, few later.

@@ -43,21 +43,23 @@ def transient(n_sites: int, g: float, components: int):
     """A variational run and its exact twin."""
     model, observables = chain(n_sites, g)
     state = hx.product_state(n_sites, "down")
-    found = quietly(hx.mesolve, model, state, TIMES, components=components, observables=observables)
+    ansatz = hx.Mixture(components=components)
+    found = quietly(hx.mesolve, model, state, TIMES, ansatz=ansatz, observables=observables)
     return found, hx.exact.mesolve(model, state, TIMES, observables=observables)
 
 
 def stationary(n_sites: int, g: float, components: int, **settings) -> float:
     """The error of the steady state."""
     model, observables = chain(n_sites, g)
-    found = quietly(hx.steadystate, model, components=components, observables=observables, **settings)
+    ansatz = hx.Mixture(components=components)
+    found = quietly(hx.steadystate, model, ansatz=ansatz, observables=observables, **settings)
     return worst(found.expect, hx.exact.steadystate(model, observables=observables).expect)
 
 
 def scan(n_sites: int, drives: np.ndarray, components: int, **settings):
     """Steady states over the drive, variational and exact, each a mapping of (S,) arrays."""
     observables = chain(n_sites, 0)[1]
-    settings |= {"components": components, "observables": observables}
+    settings |= {"ansatz": hx.Mixture(components=components), "observables": observables}
     found = quietly(hx.scan, lambda g: chain(n_sites, g)[0], drives, **settings)
     exact = [hx.exact.steadystate(chain(n_sites, g)[0], observables=observables).expect for g in drives]
     return found.expect, {name: np.real([e[name][0] for e in exact]) for name in NAMES}
@@ -94,7 +96,7 @@ def main() -> None:
     record = begin(__file__, __doc__)
     sizes, drives, count, line, settings = (5, 6, 7, 8), (0.5, 1.5, 4.0), COMPONENTS, np.linspace(0, 4, 17), {}
     if record.quick:
-        sizes, drives, count, line, settings = (3,), (1.5,), 2, np.array([1.0, 1.5]), {"starts": 1, "tolerance": 0.05}
+        sizes, drives, count, line, settings = (3,), (1.5,), 2, np.array([1.0, 1.5]), {"starts": 1, "max_drift": 0.05}
     runs, errors = [], {}
     for n in sizes:
         for g in drives:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
 import husimix as hx
+from husimix.state import AbstractState
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -187,7 +188,7 @@ class System:
         return hx.models.dissipative_ising(self.lattice, V=self.V, g=self.g)
 
     @property
-    def state(self) -> hx.Mixture:
+    def state(self) -> AbstractState:
         """All spins down."""
         return hx.product_state(self.lattice.n_sites, "down")
 
@@ -214,23 +215,35 @@ def small_systems(quick: bool, couplings: Sequence[tuple[str, float, float]]) ->
     ]
 
 
-ANSATZE: dict[str, dict[str, Any]] = {
-    "coherent, no symmetry": {"manifold": "coherent", "metric": "husimi", "symmetry": None},
-    "coherent, translations": {"manifold": "coherent", "metric": "husimi", "symmetry": "translations"},
-    "bloch, no symmetry": {"manifold": "bloch", "metric": "husimi", "symmetry": None},
-    "bloch, auto": {"manifold": "bloch", "metric": "husimi", "symmetry": "auto"},
+class Kind(NamedTuple):
+    """A kind of components: their manifold, and the symmetry they are averaged over."""
+
+    manifold: str
+    symmetry: str | None
+
+    def settings(self, components: int | tuple[int, int]) -> dict[str, Any]:
+        """What `hx.mesolve` and `hx.estimate` take for so many components, in the Husimi metric."""
+        ansatz = hx.Mixture(components=components, manifold=self.manifold, metric="husimi")
+        return {"ansatz": ansatz, "symmetry": self.symmetry}
+
+
+KINDS = {
+    "coherent, no symmetry": Kind("coherent", None),
+    "coherent, translations": Kind("coherent", "translations"),
+    "bloch, no symmetry": Kind("bloch", None),
+    "bloch, auto": Kind("bloch", "auto"),
 }
-"""Coherent components, the paper's, and those of any Bloch vectors; "bloch, auto" is what husimix does by default."""
+"""Coherent components, the paper's, and those of any Bloch vectors; "bloch, auto" is what a mixture is by default."""
 
 
-def measure(system: System, ansatz: str, components: int | tuple[int, int], seeds: Sequence[int]) -> dict[str, Any]:
+def measure(system: System, kind: str, components: int | tuple[int, int], seeds: Sequence[int]) -> dict[str, Any]:
     """Runs with some seeds: the median of their largest errors, parameters, steps, and seconds after compilation.
 
     The first seed compiles; seconds are of the fastest run. Where a run takes longer than PATIENCE, the others are left
     out, and seconds hold compilation, some ten of them. A run that stops is judged up to where it came, and told.
     """
-    arguments = ANSATZE[ansatz]
-    limit = hx.TDVP(max_steps=MAX_STEPS)
+    settings = KINDS[kind].settings(components)
+    limit = hx.Stepping(max_steps=MAX_STEPS)
     observables, errors, seconds, reached = site_averages(system.lattice), [], [], []
     for seed in seeds:
         run = quietly(
@@ -238,11 +251,10 @@ def measure(system: System, ansatz: str, components: int | tuple[int, int], seed
             system.model,
             system.state,
             system.times,
-            components=components,
             seed=seed,
             observables=observables,
             method=limit,
-            **arguments,
+            **settings,
         )
         count = len(run.times)
         errors.append(worst(run.expect, {name: values[:count] for name, values in system.exact.items()}))
@@ -250,14 +262,13 @@ def measure(system: System, ansatz: str, components: int | tuple[int, int], seed
         reached.append(float(run.times[-1]))
         if run.wall_time > PATIENCE:
             break
-    chosen = {name: value for name, value in arguments.items() if name != "metric"}
-    told = hx.estimate(system.model, system.state, components=components, **chosen)
-    row = {"system": system.name, "ansatz": ansatz, "components": components, "parameters": told.n_parameters}
+    told = hx.estimate(system.model, system.state, **settings)
+    row = {"system": system.name, "ansatz": kind, "components": components, "parameters": told.n_parameters}
     row |= {"error": float(np.median(errors)), "errors": errors, "seconds": min(seconds)}
     row |= {"steps": int(run.diagnostics["steps"][-1]), "reached": min(reached)}
     told_k = "{} to {}".format(*components) if isinstance(components, tuple) else components
     print(
-        f"{system.name}, {ansatz}, K = {told_k}, P = {row['parameters']}: error {row['error']:.1e} "
+        f"{system.name}, {kind}, K = {told_k}, P = {row['parameters']}: error {row['error']:.1e} "
         f"({min(errors):.1e} to {max(errors):.1e}), {row['seconds']:.1f} s, {row['steps']} steps",
         flush=True,
     )

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 from common import (
-    ANSATZE,
     COLOURS,
+    KINDS,
     LABELS,
     NAMES,
     STORED,
@@ -51,30 +51,30 @@ def measure(length: int, end: float, components: int, quick: bool, born: float) 
     """The transient twice, steady states and the paper's ansatz, in this fresh process that was started at `born`."""
     model, state = torus(length, G), hx.product_state(length**2, "down")
     times = np.linspace(0, end, round(10 * end) + 1)
-    arguments = {"components": components, "observables": site_averages(model.lattice)}
+    ansatz, measured = hx.Mixture(components=components), {"observables": site_averages(model.lattice)}
     told: dict[str, Any] = {"seconds": {}, "times": times.tolist(), "components": components, "steady": {}}
 
     def run(label: str, began: float, **settings: Any) -> dict[str, list[float]]:
-        found = quietly(hx.mesolve, model, state, times, **arguments, **settings)
+        found = quietly(hx.mesolve, model, state, times, **measured, **settings)
         told["seconds"][label] = time.time() - began
         return {name: found.expect[name].tolist() for name in NAMES}
 
     def settle(label: str, count: int) -> None:
         began = time.time()
-        found = quietly(hx.steadystate, model, **arguments | {"components": count})
+        found = quietly(hx.steadystate, model, ansatz=hx.Mixture(components=count), **measured)
         told["steady"][str(count)] = {name: float(found.expect[name]) for name in NAMES}
         told["seconds"][label] = time.time() - began
 
-    told["parameters"] = hx.estimate(model, state, components=components).n_parameters
-    told["curves"] = run("transient, cold", born)
-    run("transient, again", time.time())
+    told["parameters"] = hx.estimate(model, state, ansatz=ansatz).n_parameters
+    told["curves"] = run("transient, cold", born, ansatz=ansatz)
+    run("transient, again", time.time(), ansatz=ansatz)
     if not quick:
         settle("steady state, first", components)
         settle("steady state, again", components)
         settle(f"steady state, K = {2 * components}", 2 * components)
-        told["coherent"] = run("coherent, no symmetry", time.time(), **ANSATZE["coherent, no symmetry"])
-        plain = {"manifold": "coherent", "symmetry": None}
-        told["coherent_parameters"] = hx.estimate(model, state, components=components, **plain).n_parameters
+        plain = KINDS["coherent, no symmetry"].settings(components)
+        told["coherent"] = run("coherent, no symmetry", time.time(), **plain)
+        told["coherent_parameters"] = hx.estimate(model, state, **plain).n_parameters
     return told
 
 
@@ -90,7 +90,8 @@ def in_fresh_process(*arguments: float | bool) -> dict[str, Any]:
 def scan(length: int, drives: np.ndarray, components: int) -> dict[str, np.ndarray]:
     """Steady states over the drive: (S,) arrays by name."""
     observables = site_averages(torus(length, 0).lattice)
-    return quietly(hx.scan, lambda g: torus(length, g), drives, components=components, observables=observables).expect
+    ansatz = hx.Mixture(components=components)
+    return quietly(hx.scan, lambda g: torus(length, g), drives, ansatz=ansatz, observables=observables).expect
 
 
 def draw(record: Record, told: dict[str, Any], reference: np.ndarray, drives: np.ndarray, scans) -> None:

@@ -24,7 +24,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from common import ANSATZE, MARKERS, SERIES, Record, System, begin, log_ticks, measure, plt, small_systems
+from common import KINDS, MARKERS, SERIES, Record, System, begin, log_ticks, measure, plt, small_systems
 
 SIZES = Path(__file__).parent / "data" / "neural_sizes.json"
 COUNTS = (2, 4, 8, 16, 32)
@@ -73,7 +73,7 @@ def draw(record: Record, systems: list[System], rows: list[dict[str, Any]]) -> N
     """Error against parameters, the sizes of neural density matrices as vertical lines."""
     figure, panels = plt.subplots(1, len(systems), figsize=(8.6, 4), sharey=True, squeeze=False)
     for panel, system in zip(panels[0], systems, strict=True):
-        for name, marker, colour in zip(ANSATZE, MARKERS, SERIES, strict=False):
+        for name, marker, colour in zip(KINDS, MARKERS, SERIES, strict=False):
             own = [r for r in rows if r["system"] == system.name and r["ansatz"] == name]
             x, y = [r["parameters"] for r in own], [r["error"] for r in own]
             low, high = ([abs(f(r["errors"]) - r["error"]) for r in own] for f in (min, max))
@@ -105,7 +105,7 @@ def main() -> None:
     """Climb the ladders, count the networks, draw and put on record."""
     record = begin(__file__, __doc__)
     systems = small_systems(record.quick, (("weak", 2.0, 1.0),))
-    names = ("coherent, no symmetry", "bloch, auto") if record.quick else tuple(ANSATZE)
+    names = ("coherent, no symmetry", "bloch, auto") if record.quick else tuple(KINDS)
     rows = [row for system in systems for name in names for row in ladder(system, name, record.quick)]
     networks = []
     for system in systems:

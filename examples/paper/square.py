@@ -46,12 +46,13 @@ def evolve(length: int, g: float, times: np.ndarray, components: int) -> dict[st
     """A variational run from all spins down: (T,) arrays by name."""
     model, observables = torus(length, g)
     state = hx.product_state(model.n_sites, "down")
-    return quietly(hx.mesolve, model, state, times, components=components, observables=observables).expect
+    ansatz = hx.Mixture(components=components)
+    return quietly(hx.mesolve, model, state, times, ansatz=ansatz, observables=observables).expect
 
 
 def scan(length: int, drives: np.ndarray, components: int) -> dict[str, np.ndarray]:
     """Steady states over the drive: (S,) arrays by name."""
-    settings = {"components": components, "observables": torus(length, 0)[1]}
+    settings = {"ansatz": hx.Mixture(components=components), "observables": torus(length, 0)[1]}
     return quietly(hx.scan, lambda g: torus(length, g)[0], drives, **settings).expect
 
 

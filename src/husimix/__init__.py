@@ -1,8 +1,7 @@
 """husimix: open quantum spin lattices far beyond exact diagonalisation, without sampling.
 
-Lindblad dynamics of interacting spins by the variational phase-space method of arXiv:2604.01165: the state is a
-signed mixture of product states, moved by the Dirac-Frenkel principle, every overlap in closed form.
-Importing husimix switches JAX to float64.
+Lindblad dynamics of interacting spins by the Dirac-Frenkel principle, with two ansätze: the signed mixtures of product
+states in phase space of arXiv:2604.01165, and correlated clusters. Importing husimix switches JAX to float64.
 """
 
 import jax
@@ -16,12 +15,16 @@ del keep_compiled
 
 from husimix._errors import HusimixWarning as HusimixWarning  # noqa: E402
 from husimix._version import __version__ as __version__  # noqa: E402
+from husimix.ansatz import Estimate as Estimate  # noqa: E402
 from husimix.apps import exact as exact  # noqa: E402
 from husimix.apps.citation import cite as cite  # noqa: E402
-from husimix.phasespace.manifolds import Bloch as Bloch  # noqa: E402
-from husimix.phasespace.manifolds import Coherent as Coherent  # noqa: E402
-from husimix.phasespace.mixture import Mixture as Mixture  # noqa: E402
-from husimix.phasespace.mixture import product_state as product_state  # noqa: E402
+from husimix.clusters.ansatz import Clusters as Clusters  # noqa: E402
+from husimix.mixture.ansatz import Mixture as Mixture  # noqa: E402
+from husimix.mixture.manifolds import Bloch as Bloch  # noqa: E402
+from husimix.mixture.manifolds import Coherent as Coherent  # noqa: E402
+from husimix.mixture.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
+from husimix.mixture.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
+from husimix.mixture.state import product_state as product_state  # noqa: E402
 from husimix.physics import models as models  # noqa: E402
 from husimix.physics.lattice import Lattice as Lattice  # noqa: E402
 from husimix.physics.lindbladian import Dissipator as Dissipator  # noqa: E402
@@ -36,18 +39,13 @@ from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
 from husimix.physics.symmetry.group import SymmetryGroup as SymmetryGroup  # noqa: E402
 from husimix.physics.symmetry.transformation import Transformation as Transformation  # noqa: E402
-from husimix.solve.convergence import Convergence as Convergence  # noqa: E402
-from husimix.solve.convergence import convergence as convergence  # noqa: E402
-from husimix.solve.estimate import Estimate as Estimate  # noqa: E402
+from husimix.results.result import Result as Result  # noqa: E402
+from husimix.results.scan import Scan as Scan  # noqa: E402
+from husimix.results.status import Status as Status  # noqa: E402
+from husimix.results.steady_state import SteadyState as SteadyState  # noqa: E402
+from husimix.results.storage import load as load  # noqa: E402
 from husimix.solve.estimate import estimate as estimate  # noqa: E402
-from husimix.solve.journey import Status as Status  # noqa: E402
 from husimix.solve.mesolve import mesolve as mesolve  # noqa: E402
-from husimix.solve.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
-from husimix.solve.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
-from husimix.solve.result import Result as Result  # noqa: E402
-from husimix.solve.scan import Scan as Scan  # noqa: E402
 from husimix.solve.scan import scan as scan  # noqa: E402
-from husimix.solve.settings import TDVP as TDVP  # noqa: E402
-from husimix.solve.steadystate import SteadyState as SteadyState  # noqa: E402
 from husimix.solve.steadystate import steadystate as steadystate  # noqa: E402
-from husimix.solve.storage import load as load  # noqa: E402
+from husimix.solve.stepping import Stepping as Stepping  # noqa: E402

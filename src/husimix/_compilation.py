@@ -1,12 +1,16 @@
-"""Compiled programs: kept on disk for later sessions, and dropped from memory before there are too many."""
+"""Compiled programs: kept on disk, dropped from memory before there are too many, LAPACK on one thread."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import platformdirs
+import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
+from threadpoolctl import threadpool_limits
 
-__all__ = ["drop_compiled_if_many", "keep_compiled"]
+__all__ = ["drop_compiled_if_many", "keep_compiled", "one_blas_thread"]
 
 _VARIABLE = "HUSIMIX_CACHE"
 # Compilations shorter than this cost less than the file that would hold them.
@@ -44,3 +48,14 @@ def drop_compiled_if_many() -> None:
         return
     if taken > _MANY * allowed:
         jax.clear_caches()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep the LAPACK that compiled programs call on one thread.
+
+    OpenBLAS threads wait by spinning; beside any other load, Cholesky factorisations of a few hundred rows take
+    hundreds of times longer with two threads than with one (benchmarks/results).
+    """
+    with threadpool_limits(1, user_api="blas"):
+        yield

@@ -170,13 +170,15 @@ class Prepared(NamedTuple):
         motion: the equations.
         point: the initial state in their terms.
         symmetry: what to pass as `symmetry` to ask for the same again.
-        settings: every setting of the ansatz after defaults were filled in, JSON-ready.
+        settings: every setting of the ansatz after defaults were filled in, JSON-ready; its name is among them.
+        is_exact: whether the ansatz holds every state, so that time steps are the only source of error.
     """
 
     motion: AbstractMotion
     point: Point
     symmetry: str | None
     settings: dict[str, Any]
+    is_exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,7 @@ class AbstractAnsatz(abc.ABC):
 
 
 _ANSATZE: dict[str, Callable[[], AbstractAnsatz]] = {}
+_DEFAULT = "mixture"
 
 AnsatzClass = TypeVar("AnsatzClass", bound=type[AbstractAnsatz])
 
@@ -271,10 +274,11 @@ def register_ansatz(cls: AnsatzClass) -> AnsatzClass:
 
 
 def named_ansatz(ansatz: AbstractAnsatz | str) -> AbstractAnsatz:
-    """The ansatz of a name; an ansatz passes through. Raises ValueError for anything else."""
+    """The ansatz of a name, of "auto" the default; an ansatz passes through. Raises ValueError for anything else."""
     if isinstance(ansatz, AbstractAnsatz):
         return ansatz
     if not isinstance(ansatz, str):
-        names = ", ".join(f'"{name}"' for name in _ANSATZE)
+        names = ", ".join(f'"{name}"' for name in ("auto", *_ANSATZE))
         raise argument_error("ansatz", f"be an ansatz or one of {names}", repr(ansatz))
-    return _ANSATZE[check_choice("ansatz", ansatz, _ANSATZE)]()
+    name = check_choice("ansatz", ansatz, ("auto", *_ANSATZE))
+    return _ANSATZE[_DEFAULT if name == "auto" else name]()

@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import numpy as np
@@ -63,7 +63,7 @@ class AbstractState(eqx.Module):
     """
 
     history: eqx.AbstractVar[History]
-    kind: eqx.AbstractClassVar[str]
+    kind: ClassVar[str]
 
     @property
     @abc.abstractmethod

@@ -9,10 +9,9 @@ import numpy as np
 from husimix._errors import argument_error
 from husimix._version import __version__
 from husimix.apps.exact import ExactResult
-from husimix.solve.convergence import Convergence
-from husimix.solve.result import Result
-from husimix.solve.scan import Scan
-from husimix.solve.steadystate import SteadyState
+from husimix.results.result import Result
+from husimix.results.scan import Scan
+from husimix.results.steady_state import SteadyState
 
 __all__ = ["Citation", "Reference", "Use", "cite"]
 
@@ -94,12 +93,12 @@ class Citation:
         return "\n".join(lines)
 
 
-def cite(result: Result | SteadyState | Scan | Convergence | ExactResult) -> Citation:
+def cite(result: Result | SteadyState | Scan | ExactResult) -> Citation:
     """What to cite for a result: the methods that this run used, not all that there are.
 
     Args:
-        result: what `mesolve`, `steadystate`, `scan`, `convergence`, `load` or the exact twin returned. Of a scan or a
-            ladder, what any of its runs used.
+        result: what `mesolve`, `steadystate`, `scan`, `load` or the exact twin returned. Of a scan, what any of its
+            searches used.
 
     Returns:
         A `Citation`: its text tells what was used and the references, its `bibtex` holds the entries. The entry of
@@ -118,11 +117,14 @@ def cite(result: Result | SteadyState | Scan | Convergence | ExactResult) -> Cit
 class _Run(NamedTuple):
     """What the rules below look at."""
 
-    is_variational: bool
+    ansatz: str = ""
     integrator: str = ""
     model: str = ""
-    used_factors: bool = False
     was_compressed: bool = False
+
+    @property
+    def is_variational(self) -> bool:
+        return bool(self.ansatz)
 
 
 def _runs(result: Any) -> Iterator[Result | SteadyState | ExactResult]:
@@ -130,26 +132,21 @@ def _runs(result: Any) -> Iterator[Result | SteadyState | ExactResult]:
         case Result() | SteadyState() | ExactResult():
             yield result
         case Scan():
-            yield from (*result.forward, *result.backward)
-        case Convergence():
-            yield from (run for row in result.runs for run in row)
+            yield from result.found
         case _:
-            fix = "Pass what hx.mesolve, hx.steadystate, hx.scan, hx.convergence or hx.load returned."
+            fix = "Pass what hx.mesolve, hx.steadystate, hx.scan or hx.load returned."
             raise argument_error("result", "be a result of husimix", repr(result), fix)
 
 
 def _seen(run: Result | SteadyState | ExactResult) -> _Run:
     if isinstance(run, ExactResult):
-        return _Run(is_variational=False)
-    method = run.settings["method"]
-    # Only dynamics tell how often conjugate gradients were iterated, and how components came and went.
-    iterations = np.nan_to_num(np.asarray(run.diagnostics.get("iterations", 0.0), dtype=float))
+        return _Run()
+    counts = np.atleast_1d(run.diagnostics.get("components", 0))
     return _Run(
-        is_variational=True,
-        integrator=method["solver"],
+        ansatz=run.settings["ansatz"]["name"],
+        integrator=run.settings["method"]["solver"],
         model=run.model.label.partition("(")[0],
-        used_factors=method["gram"] == "factors" or bool(np.any(iterations > 0)),
-        was_compressed=bool(np.any(np.diff(np.atleast_1d(run.diagnostics["components"])) < 0)),
+        was_compressed=bool(np.any(np.diff(counts) < 0)),
     )
 
 
@@ -173,8 +170,17 @@ def _of_model(name: str) -> Callable[[_Run], bool]:
     return lambda run: run.model == name
 
 
+def _with_ansatz(name: str) -> Callable[[_Run], bool]:
+    return lambda run: run.ansatz == name
+
+
 _RULES = (
-    _Rule("Variational dynamics of signed mixtures of product states", ("tosca2026variational",), _is_variational),
+    _Rule(
+        "Variational dynamics of signed mixtures of product states",
+        ("tosca2026variational",),
+        _with_ansatz("mixture"),
+    ),
+    _Rule("Correlated clusters around a product state", ("husimix",), _with_ansatz("clusters")),
     _Rule("The time-dependent variational principle", ("dirac1930note", "frenkel1934wave"), _is_variational),
     _Rule("The integrator {integrator}", ("bogacki1989pair",), _integrated_by("Bosh3")),
     _Rule("The integrator {integrator}", ("tsitouras2011runge",), _integrated_by("Tsit5")),
@@ -183,7 +189,6 @@ _RULES = (
         (),
         lambda run: run.is_variational and run.integrator not in ("Bosh3", "Tsit5"),
     ),
-    _Rule("Conjugate gradients on the factors of the Gram matrix", ("hestenes1952methods",), lambda r: r.used_factors),
     _Rule(
         "Levenberg-Marquardt steps, which compressed the components",
         ("levenberg1944method", "marquardt1963algorithm"),
@@ -243,14 +248,6 @@ _TABLE = {
         62,
         "770--775",
         2011,
-    ),
-    "hestenes1952methods": _article(
-        "Hestenes, M. R. and Stiefel, E.",
-        "Methods of conjugate gradients for solving linear systems",
-        "Journal of Research of the National Bureau of Standards",
-        49,
-        "409--436",
-        1952,
     ),
     "levenberg1944method": _article(
         "Levenberg, K.",

@@ -24,8 +24,9 @@ from husimix.apps.citation import cite
 from husimix.apps.config import parse_run_file, read_run_file
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
-from husimix.solve import files
-from husimix.solve.storage import load
+from husimix.results import files
+from husimix.results.files import check_writable
+from husimix.results.storage import load
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -212,18 +213,18 @@ def _check_picture(name: str, path: Path) -> Path:
     """Refuse a picture that could not be drawn later: no matplotlib, or no place to write it."""
     from husimix.apps import plots  # noqa: F401
 
-    return runner.check_writable(name, path, _PICTURES)
+    return check_writable(name, path, _PICTURES)
 
 
 def _report_failures(outcome: runner.Outcome) -> bool:
     """Say on standard error what should be known and what did not work; whether anything did not."""
     for remark in outcome.remarks:
         typer.echo(f"Warning: {' '.join(remark.split())}", err=True)
-    if outcome.trouble:
-        _complain(f"{outcome.trouble} {outcome.path} holds what was found.")
-    if outcome.problem:
-        _complain(f"{outcome.problem} {outcome.path} holds the variational result.")
-    return bool(outcome.trouble or outcome.problem)
+    if outcome.shortfall:
+        _complain(f"{outcome.shortfall} {outcome.path} holds what was found.")
+    if outcome.exact_failure:
+        _complain(f"{outcome.exact_failure} {outcome.path} holds the variational result.")
+    return bool(outcome.shortfall or outcome.exact_failure)
 
 
 def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
@@ -252,7 +253,7 @@ def _save(figure: "Figure", path: Path) -> None:
 
 def _read(file: Path) -> xr.Dataset:
     data = files.read(file)["/"]
-    needed = {"kind", "title", "status", "model", "settings", "versions", "created", "wall_time"}
+    needed = {"kind", "title", "status", "message", "model", "settings", "versions", "created", "wall_time"}
     missing = sorted(needed - data.attrs.keys()) + sorted({"bloch"} - set(data.variables))
     if missing:
         raise argument_error("path", "name a whole result of husimix", f"{file} without {missing[0]}")

@@ -18,23 +18,23 @@ import pydantic
 from pydantic import BaseModel, ValidationError
 
 from husimix._errors import argument_error, check_choice, nearest_name
+from husimix.apps.ansatz_sections import ANSATZ_SECTIONS, AnsatzSection
+from husimix.apps.keys import AbstractSection, section_key
 from husimix.apps.sections import (
-    AbstractSection,
     LatticeSection,
     MethodSection,
     ModelSection,
     ObservableSection,
+    RunSection,
     ScanSection,
     StateSection,
     SteadyStateSection,
     TimeSection,
-    section_key,
     signature_section,
 )
 from husimix.apps.tasks import AbstractTask, Dynamics, ParameterScan, Stationary
 from husimix.physics.lattice import Lattice
 from husimix.physics.models import NAMED
-from husimix.solve.steadystate import steadystate
 
 __all__ = ["RunFile", "RunFileError", "Setup", "explained", "parse_run_file", "read_run_file"]
 
@@ -70,7 +70,9 @@ class RunFile(AbstractSection):
     time: TimeSection | None = section_key("be a section of keys", "end = 5.0 and saves = 51")
     steadystate: SteadyStateSection | None = section_key("be a section of keys", "tolerance = 1e-3")
     scan: ScanSection | None = section_key("be a section of keys", 'parameter = "g" and values = [0.5, 1.0, 2.0]')
-    method: MethodSection = section_key("be a section of keys", "components = 8", MethodSection())
+    ansatz: AnsatzSection | None = section_key("be a section of keys", 'name = "mixture" and components = 8')
+    method: MethodSection = section_key("be a section of keys", "rtol = 1e-4", MethodSection())
+    run: RunSection = section_key("be a section of keys", "seed = 0", RunSection())
     observables: dict[str, ObservableSection] = section_key(
         "be a section of keys", 'zz = { pauli = "zz", mean_over = "bonds" }', {}
     )
@@ -109,17 +111,14 @@ class RunFile(AbstractSection):
             "model": self.model.build(lattice),
             "state": self.state.build(lattice.n_sites),
             "observables": {name: entry.build(name, lattice) for name, entry in self.observables.items()},
-            "arguments": self.method.build(),
+            "choices": self.run.build("auto" if self.ansatz is None else self.ansatz.build(), self.method.build()),
         }
         if self.time is not None:
             return Dynamics(times=self.time.build(), **common)
-        for name in sorted(common["arguments"].keys() - inspect.signature(steadystate).parameters.keys()):
-            raise argument_error(f"method.{name}", "be left out for steady states", getattr(self.method, name))
-        if not isinstance(common["arguments"].get("components", 1), int):
-            got = json.dumps(self.method.components)
-            raise argument_error("method.components", "be a whole number for steady states", got)
+        if self.run.save_states:
+            raise argument_error("run.save_states", "be left out for steady states", "true")
         if self.steadystate is not None:
-            return Stationary(search=self.steadystate.build(), **common)
+            return Stationary(limits=self.steadystate.build(), **common)
         assert self.scan is not None
         known = [p for p in inspect.signature(NAMED[self.model.name]).parameters if p != "lattice"]
         name = check_choice("scan.parameter", self.scan.parameter, known)
@@ -128,7 +127,7 @@ class RunFile(AbstractSection):
             values=self.scan.line(),
             model_of=lambda value: self.model.build(lattice, **{name: value}),
             backward=self.scan.backward,
-            search=self.scan.build(),
+            limits=self.scan.build(),
             **common,
         )
 
@@ -178,6 +177,13 @@ def parse_run_file(text: str, name: str) -> RunFile:
         except ValidationError as error:
             section = signature_section(NAMED[run_file.model.name])
             raise _first_mistake(error, section, document["model"], ("model",)) from None
+        try:
+            if run_file.ansatz is not None:
+                run_file.ansatz.keys()  # they depend on the name of the ansatz
+        except ValidationError as error:
+            raise _first_mistake(
+                error, ANSATZ_SECTIONS[document["ansatz"]["name"]], document["ansatz"], ("ansatz",)
+            ) from None
     run_file._name, run_file._text = name, text
     return run_file
 
@@ -228,11 +234,23 @@ def _first_mistake(
 def _unknown_key(key: str, above: Sequence[str], section: type[BaseModel]) -> ValueError:
     nearest = nearest_name(key, section.model_fields)
     if above:
-        return ValueError(f"[{'.'.join(above)}] has no key `{key}`. {nearest}")
+        elsewhere = _sections_with(key)
+        fix = f"Move it below [{elsewhere[0]}]." if elsewhere and list(above) != [elsewhere[0]] else nearest
+        return ValueError(f"[{'.'.join(above)}] has no key `{key}`. {fix}")
     for name, field in section.model_fields.items():
         if key in getattr(_section_of(field), "model_fields", ()):
             return ValueError(f"The key `{key}` stands outside its section. Move it below [{name}].")
     return ValueError(f"There is no section [{key}] in run files. {nearest}")
+
+
+def _sections_with(key: str) -> list[str]:
+    """The sections of settings that have a key."""
+    known: dict[str, tuple[type[BaseModel], ...]] = {
+        "method": (MethodSection,),
+        "run": (RunSection,),
+        "ansatz": tuple(ANSATZ_SECTIONS.values()),
+    }
+    return [name for name, sections in known.items() if any(key in section.model_fields for section in sections)]
 
 
 def _section_of(field: pydantic.fields.FieldInfo) -> Any:

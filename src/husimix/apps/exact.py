@@ -11,11 +11,10 @@ import numpy as np
 import scipy.sparse
 
 from husimix._errors import argument_error
-from husimix.phasespace.mixture import Mixture
-from husimix.phasespace.observables import check_operator
 from husimix.physics.lindbladian import Lindbladian, sparse_operator
 from husimix.physics.operators import Operator
-from husimix.solve.mesolve import check_times
+from husimix.solve.checks import check_kind, check_model, check_times
+from husimix.state import AbstractState, check_operator
 
 if TYPE_CHECKING:
     import qutip
@@ -32,7 +31,8 @@ class ExactResult:
 
     Attributes:
         times: (T,) times; (1,) infinity for a steady state.
-        bloch: (T, N, 3) ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ of each site.
+        bloch: (T, N, 3) ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ of each site; for spin S the rank-1 operators of the basis,
+            √(3/(S(S+1))) S_x, S_y and S_z, so that ⟨S_z⟩ = -1 of a spin 1 is -1.2247.
         expect: the observables by name, (T,) each.
         final_state: the density matrix as a QuTiP object.
     """
@@ -49,7 +49,7 @@ class ExactResult:
 
 def mesolve(
     model: Lindbladian,
-    state: Mixture,
+    state: AbstractState,
     tsave: Sequence[float] | np.ndarray,
     *,
     observables: Mapping[str, Operator] | None = None,
@@ -72,7 +72,12 @@ def mesolve(
         ImportError: if QuTiP is not installed.
     """
     qutip = require_qutip()
-    check_evolvable(model)
+    check_evolvable(check_model("model", model))
+    check_kind("state", state, AbstractState, 'Try hx.product_state(n_sites, "down").')
+    if state.n_sites != model.n_sites or state.basis is not model.basis:
+        raise argument_error(
+            "state", f"have the model's {model.n_sites} sites of dimension {model.basis.dimension}", state
+        )
     times = check_times(tsave)
     measured = {name: check_operator(f"observables[{name!r}]", o, state) for name, o in (observables or {}).items()}
     hamiltonian, jumps = model.to_qutip()
@@ -106,7 +111,7 @@ def steadystate(model: Lindbladian, *, observables: Mapping[str, Operator] | Non
         ImportError: if QuTiP is not installed.
     """
     qutip = require_qutip()
-    check_solvable(model)
+    check_solvable(check_model("model", model))
     hamiltonian, jumps = model.to_qutip()
     if not jumps:
         raise argument_error("model", "have a dissipator of positive rate", "none", "No steady state is unique.")
@@ -152,7 +157,7 @@ def _stationary(shifted: Any, start: np.ndarray, size: int) -> np.ndarray:
 def _check_unique(is_unique: bool) -> None:
     if not is_unique:
         fix = "Something is conserved; evolve from a state instead."
-        raise argument_error("model", "have a unique steady state", "two", fix)
+        raise argument_error("model", "have a unique steady state", "more than one", fix)
 
 
 def require_qutip() -> Any:

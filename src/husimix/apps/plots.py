@@ -63,8 +63,8 @@ def plot_dynamics(data: xr.Dataset) -> Figure:
     """⟨σx⟩, ⟨σy⟩, ⟨σz⟩ averaged over the sites, the observables, and the diagnostics of a run over time.
 
     Args:
-        data: from `Result.to_xarray` or `Convergence.to_xarray`, or a result read by xarray. Exact curves, and bands of
-            estimated errors, are drawn where it has them.
+        data: from `Result.to_xarray`, or a result read by xarray. Exact curves, and bands of estimated errors, are
+            drawn where it has them.
 
     Returns:
         A figure of two panels, or three if there are observables.

@@ -2,28 +2,43 @@
 
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import typer
 import xarray as xr
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from husimix.apps import runner
 from husimix.apps.config import RunFile
 from husimix.physics.lindbladian import Lindbladian
-from husimix.solve.journey import Status
-from husimix.solve.steady_dataset import NUMBERS
+from husimix.results.diagnostics import STEADY_NUMBERS
+from husimix.results.status import Status
 
-__all__ = ["print_errors", "print_summary", "print_times"]
+__all__ = ["described", "print_errors", "print_summary", "print_times", "printable"]
+
+
+def printable(text: object) -> str:
+    """A text from a file without what a terminal would obey: control characters are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def described(settings: Mapping[str, Any]) -> str:
+    """The settings of an ansatz in one line, its name first and without what was left open."""
+    chosen = [f"{name} {value}" for name, value in settings.items() if name != "name" and value not in (None, [], 0.0)]
+    return f"{settings['name']}: {', '.join(chosen)}"
 
 
 def print_summary(data: xr.Dataset) -> None:
     """What a result holds: how it ended, its size, and expectation values."""
     model = Lindbladian.from_dict(json.loads(data.attrs["model"]))
     settings, status = json.loads(data.attrs["settings"]), Status[data.attrs["status"]]
-    typer.echo(str(data.attrs["title"]))
-    typer.echo(f"status      {status.name.lower()}: {status.value}")
+    typer.echo(printable(data.attrs["title"]))
+    typer.echo(f"status      {status.name.lower()}: {printable(data.attrs['message'])}")
     typer.echo(f"sites       {model.n_sites}" + (f", {model.lattice!r}" if model.lattice else ""))
+    typer.echo(f"ansatz      {printable(described(settings['ansatz']))}")
     typer.echo(f"seed        {settings['seed']}")
     typer.echo(f"wall time   {float(data.attrs['wall_time']):.3g} s, compilation included")
     {"dynamics": _print_dynamics, "steadystate": _print_steady, "scan": _print_scan}[data.attrs["kind"]](data)
@@ -34,8 +49,6 @@ def _print_dynamics(data: xr.Dataset) -> None:
     if len(times) == 0:
         typer.echo("no save time was reached")
         return
-    counts = sorted({int(k) for k in data["diagnostic_components"].values})
-    typer.echo(f"components  {counts[0]}" + (f" to {counts[-1]}" if len(counts) > 1 else ""))
     if "diagnostic_estimated_error" in data:
         typer.echo(f"error       {float(data['diagnostic_estimated_error'].max()):.2g}, estimated, at the worst time")
     typer.echo(f"times       {len(times)} from {times[0]:g} to {times[-1]:g}")
@@ -43,16 +56,21 @@ def _print_dynamics(data: xr.Dataset) -> None:
 
 
 def _print_steady(data: xr.Dataset) -> None:
-    typer.echo(f"components  {int(data['diagnostic_components'])}")
-    for name, text in NUMBERS.items():
+    for name, text in STEADY_NUMBERS.items():
         typer.echo(f"{name:<14}{float(data[name]):.3g}, {text}")
     _print_values("stationary", data)
 
 
 def _print_scan(data: xr.Dataset) -> None:
-    name = str(data.attrs["parameter"])
+    name = printable(data.attrs["parameter"])
     names = [str(v) for v in data.data_vars if str(v).startswith("expect_") and "part" not in data[v].dims]
-    table = Table(name, "way", *(f"⟨σ{axis}⟩" for axis in "xyz"), *(n.removeprefix("expect_") for n in names), "drift")
+    table = Table(
+        escape(name),
+        "way",
+        *(f"⟨σ{axis}⟩" for axis in "xyz"),
+        *(escape(printable(n.removeprefix("expect_"))) for n in names),
+        "drift",
+    )
     moving = []
     for way in data["way"].values:
         for value in data["value"].values:
@@ -74,7 +92,7 @@ def _print_values(when: str, data: xr.Dataset) -> None:
         if name.startswith("expect_"):
             value = data[name].values
             shown = f"{value:.6g}" if value.ndim == 0 else f"{complex(*value):.6g}"
-            typer.echo(f"            {name.removeprefix('expect_')} {shown}")
+            typer.echo(f"            {printable(name.removeprefix('expect_'))} {shown}")
 
 
 def _without_dust(value: float) -> float:
@@ -88,7 +106,7 @@ def print_errors(data: xr.Dataset) -> None:
         return
     table = Table("deviation from exact", "worst", "rms")
     for name, deviation in runner.errors(data).items():
-        label = "⟨σ⟩, all sites and points" if name == "bloch" else name.removeprefix("expect_")
+        label = "⟨σ⟩, all sites and points" if name == "bloch" else escape(printable(name.removeprefix("expect_")))
         table.add_row(label, f"{deviation.worst:.2e}", f"{deviation.rms:.2e}")
     Console().print(table)
 

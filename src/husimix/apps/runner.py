@@ -1,9 +1,7 @@
 """Carry out a run file: check what can be checked, compute, save, and compare with the exact twin if asked."""
 
 import os
-import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,17 +11,18 @@ import xarray as xr
 from rich.console import Console
 
 from husimix._errors import argument_error, kept_warnings
+from husimix.ansatz import Estimate
 from husimix.apps import exact
 from husimix.apps.config import RunFile, Setup, explained
 from husimix.apps.tasks import AbstractTask
-from husimix.solve import files
-from husimix.solve.estimate import Estimate
-from husimix.solve.journey import Status
-from husimix.solve.result import Result
-from husimix.solve.scan import Scan
-from husimix.solve.steadystate import SteadyState
+from husimix.results import files
+from husimix.results.files import check_writable
+from husimix.results.result import Result
+from husimix.results.scan import Scan
+from husimix.results.status import Status
+from husimix.results.steady_state import SteadyState
 
-__all__ = ["Deviation", "Outcome", "check_writable", "errors", "estimated", "run", "solve"]
+__all__ = ["Deviation", "Outcome", "errors", "estimated", "run", "solve"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,17 +35,17 @@ class Outcome:
         data: what the file holds, states apart: the result, the run file's text as attribute `run_file`, and, if asked
             for, `exact_bloch` (time, site, axis), `exact_expect_NAME` like `expect_NAME`, and the attribute
             `exact_wall_time` in seconds.
-        trouble: why the result is not what was asked for, in one line; else empty.
+        shortfall: why the result is not what was asked for, in one line; else empty.
         remarks: what the user should know of a result all the same, such as several steady states.
-        problem: why exact curves that were asked for are missing, in one line; else empty.
+        exact_failure: why exact curves that were asked for are missing, in one line; else empty.
     """
 
     path: Path
     result: Result | SteadyState | Scan
     data: xr.Dataset
-    trouble: str
+    shortfall: str
     remarks: list[str]
-    problem: str = ""
+    exact_failure: str = ""
 
 
 class Deviation(NamedTuple):
@@ -93,19 +92,19 @@ def run(
     groups = result.to_groups()
     data = groups["/"] = groups["/"].assign_attrs(run_file=setup.text)
     files.write(groups, path)
-    outcome = Outcome(path, result, data, setup.task.trouble(result), remarks)
+    outcome = Outcome(path, result, data, setup.task.shortfall(result), remarks)
     if not compare_exact:
         return outcome
     if data.attrs["status"] == Status.INTERRUPTED.name or data.sizes.get("time", 2) < 2:
-        return replace(outcome, problem="The exact twin was left out, because the run ended early.")
+        return replace(outcome, exact_failure="The exact twin was left out, because the run ended early.")
     try:
         data = groups["/"] = _with_exact_curves(data, setup.task, progress)
         files.write(groups, path)
     except KeyboardInterrupt:
-        return replace(outcome, problem="The exact twin was interrupted.")
+        return replace(outcome, exact_failure="The exact twin was interrupted.")
     except Exception as error:  # whatever it is must not keep the result from the caller
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return replace(outcome, problem=f"The exact twin failed. {reason}")
+        return replace(outcome, exact_failure=f"The exact twin failed. {reason}")
     return replace(outcome, data=data)
 
 
@@ -140,7 +139,7 @@ def solve(setup: Setup, progress: bool = True) -> tuple[Result | SteadyState | S
     """
     with explained(setup.name), kept_warnings() as texts:
         result = setup.task.solve(progress)
-    return result, [text for text in texts if result.status.value not in text]
+    return result, [text for text in texts if result.message not in text]
 
 
 def errors(data: xr.Dataset) -> dict[str, Deviation]:
@@ -164,37 +163,6 @@ def errors(data: xr.Dataset) -> dict[str, Deviation]:
             squares = (gap.sum("part") if "part" in gap.dims else gap).values
             found[name] = Deviation(float(np.sqrt(squares.max())), float(np.sqrt(squares.mean())))
     return found
-
-
-def check_writable(name: str, path: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
-    """Refuse, before any work is done, a path that could not be written after it.
-
-    Args:
-        name: what to call the path in errors.
-        path: the file to be written.
-        suffixes: the endings that it may have.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: for another ending, a directory, or a directory above that is missing or cannot be written.
-    """
-    target = Path(path)
-    if target.suffix not in suffixes:
-        fix = f"Try {target.with_suffix(suffixes[0])}." if target.name else ""
-        raise argument_error(name, f"end in {' or '.join(suffixes)}", target, fix)
-    if os.path.isdir(target):  # `Path.is_dir` raises for names that are too long
-        raise argument_error(name, "name a file", f"the directory {target}")
-    if not target.parent.is_dir():
-        raise argument_error(name, "lie in an existing directory", target, f"Try `mkdir -p {target.parent}`.")
-    try:
-        # Only writing tells for sure: permissions, read-only file systems and names that are too long.
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}."):
-            pass
-    except OSError as error:
-        raise argument_error(name, "name a file that can be written", f"{target} ({error.strerror})") from None
-    return target
 
 
 def _with_exact_curves(data: xr.Dataset, task: AbstractTask, progress: bool) -> xr.Dataset:

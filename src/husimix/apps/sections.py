@@ -3,66 +3,47 @@
 Checks of types and names happen here, checks of values in the library functions that use them.
 """
 
-import dataclasses
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import diffrax
 import numpy as np
 import pydantic
-from pydantic import BaseModel, Field
 
 from husimix._errors import argument_error, check_choice, check_integer, check_number
-from husimix.phasespace.mixture import Mixture, product_state
+from husimix.ansatz import AbstractAnsatz
+from husimix.apps.keys import AbstractSection, real, section_key, whole
+from husimix.apps.tasks import Choices, SearchLimits
+from husimix.mixture.state import product_state
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.physics.operators import Operator, operator_sum, pauli
-from husimix.solve.metric_solvers import SpectralCutoff, Tikhonov
-from husimix.solve.settings import GRAM_FORMS, TDVP
-from husimix.solve.symmetries import SYMMETRIES
+from husimix.physics.symmetry.choice import SYMMETRIES
+from husimix.solve.stepping import Stepping
+from husimix.state import AbstractState
 
 __all__ = [
-    "AbstractSection",
     "LatticeSection",
     "MethodSection",
     "ModelSection",
     "ObservableSection",
+    "RunSection",
     "ScanSection",
     "StateSection",
     "SteadyStateSection",
     "TimeSection",
-    "section_key",
     "signature_section",
 ]
 
 _KINDS = ("chain", "rectangle", "square", "triangular", "honeycomb", "kagome", "cubic")
-_SOLVERS = {"Bosh3": diffrax.Bosh3, "Tsit5": diffrax.Tsit5, "Dopri5": diffrax.Dopri5}
-# Far beyond what any Gram matrix allows; without it a slip of the finger asks for more memory than there is.
+_SOLVERS = {"Tsit5": diffrax.Tsit5, "Bosh3": diffrax.Bosh3, "Dopri5": diffrax.Dopri5}
+# Far beyond what anyone computes; without it a slip of the finger asks for more memory than there is.
 _MAX_CELLS = 10_000
 _MAX_SAVES = 1_000_000
-
-
-def section_key(must: str, example: str, default: Any = None, **constraints: Any) -> Any:
-    """A key of a run file: `must` completes "must ..." in errors, `example` is the fix they offer."""
-    return Field(default, description=must, examples=[example], **constraints)
-
-
-def _whole(example: str) -> Any:
-    # TOML promises 64 bits; Python's integers have no end, and JAX's overflow.
-    return section_key("be a whole number", example, ge=-(2**63), lt=2**63)
-
-
-def _real(example: str) -> Any:
-    return section_key("be a finite number", example)
-
-
-class AbstractSection(BaseModel):
-    """A table of a run file: unknown keys, other types, infinities and nan are refused."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+_MAX_SHELL = 30
 
 
 class LatticeSection(AbstractSection):
@@ -104,7 +85,7 @@ class StateSection(AbstractSection):
         "be a name, [x, y, z], or one [x, y, z] for each site, of finite numbers", 'spins = "down"', None
     )
 
-    def build(self, n_sites: int) -> Mixture:
+    def build(self, n_sites: int) -> AbstractState:
         """The state. Raises ValueError for unknown names, wrong lengths and vectors longer than 1."""
         if isinstance(self.spins, list):
             for site, spin in enumerate(self.spins):
@@ -118,8 +99,8 @@ class StateSection(AbstractSection):
 class TimeSection(AbstractSection):
     """[time]: the save times, either evenly spaced from 0 or listed."""
 
-    end: float | None = _real("end = 5.0")
-    saves: int | None = _whole("saves = 51")
+    end: float | None = real("end = 5.0")
+    saves: int | None = whole("saves = 51")
     times: list[float] | None = section_key("be a list of finite numbers", "times = [0.0, 0.5, 1.0]")
 
     @pydantic.model_validator(mode="after")
@@ -147,13 +128,13 @@ class TimeSection(AbstractSection):
 class _AbstractSearchSection(AbstractSection):
     """Settings of `husimix.steadystate`; keys that are not set keep their defaults."""
 
-    starts: int | None = _whole("starts = 2")
-    tolerance: float | None = _real("tolerance = 1e-3")
-    max_time: float | None = _real("max_time = 60.0")
+    starts: int | None = whole("starts = 2")
+    max_drift: float | None = real("max_drift = 1e-3")
+    max_time: float | None = real("max_time = 60.0")
 
-    def build(self) -> dict[str, Any]:
-        """The keyword arguments of `steadystate` that the section sets."""
-        return self.model_dump(include={"starts", "tolerance", "max_time"}, exclude_unset=True)
+    def build(self) -> SearchLimits:
+        """The limits that the section sets."""
+        return SearchLimits(self.starts, self.max_drift, self.max_time)
 
 
 class SteadyStateSection(_AbstractSearchSection):
@@ -164,9 +145,9 @@ class ScanSection(_AbstractSearchSection):
     """[scan]: steady states along a parameter of the model, its values evenly spaced or listed."""
 
     parameter: str = section_key("be the name of a parameter of the model", 'parameter = "g"', ...)
-    start: float | None = _real("start = 0.0")
-    end: float | None = _real("end = 4.0")
-    points: int | None = _whole("points = 17")
+    start: float | None = real("start = 0.0")
+    end: float | None = real("end = 4.0")
+    points: int | None = whole("points = 17")
     values: list[float] | None = section_key("be a list of finite numbers", "values = [0.5, 1.0, 2.0]")
     backward: bool = section_key("be true or false", "backward = true", False)
 
@@ -192,49 +173,36 @@ class ScanSection(_AbstractSearchSection):
 
 
 class MethodSection(AbstractSection):
-    """[method]: the settings of `husimix.mesolve` and `husimix.TDVP`; keys that are not set keep their defaults."""
+    """[method]: the settings of `husimix.Stepping`; keys that are not set keep their defaults."""
 
-    components: int | list[int] | Literal["auto"] | None = section_key(
-        'be a whole number, a list of two, or "auto"', "components = 8", union_mode="left_to_right"
-    )
-    tol: float | None = _real("tol = 1e-2")
-    manifold: str | None = section_key("be a name in quotes", 'manifold = "bloch"')
-    metric: str | float | list[float] | None = section_key("be a name or finite numbers", 'metric = "auto"')
-    symmetry: str | None = section_key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
-    window: int | None = _whole("window = 2")
-    seed: int | None = _whole("seed = 0")
-    rtol: float | None = _real("rtol = 1e-3")
-    atol: float | None = _real("atol = 1e-3")
-    damping: float | None = _real("damping = 1e-6")
-    cutoff: float | None = _real("cutoff = 1e-6")
-    solver: str | None = section_key(f"be one of {', '.join(_SOLVERS)}", 'solver = "Bosh3"')
-    spread: float | None = _real("spread = 0.2")
-    max_steps: int | None = _whole("max_steps = 100000")
-    max_components: int | None = _whole("max_components = 128")
-    memory_limit: float | None = _real("memory_limit = 4.0")
-    gram: str | None = section_key(f"be one of {', '.join(GRAM_FORMS)}", 'gram = "auto"')
-    save_states: bool | None = section_key("be true or false", "save_states = false")
+    rtol: float | None = real("rtol = 1e-4")
+    atol: float | None = real("atol = 1e-4")
+    solver: str | None = section_key(f"be one of {', '.join(_SOLVERS)}", 'solver = "Tsit5"')
+    max_steps: int | None = whole("max_steps = 100000")
 
-    @pydantic.model_validator(mode="after")
-    def _is_one_metric_solver(self) -> Self:
-        if self.damping is not None and self.cutoff is not None:
-            fix = "Keep `damping` for Tikhonov or `cutoff` for SpectralCutoff."
-            raise argument_error("method", "hold at most one of `damping` and `cutoff`", "both", fix)
-        return self
-
-    def build(self) -> dict[str, Any]:
-        """The keyword arguments of `mesolve` that the file sets. Raises ValueError for values out of range."""
+    def build(self) -> Stepping:
+        """How time is stepped. Raises ValueError for values out of range."""
         given = self.model_dump(exclude_unset=True)
-        if "symmetry" in given:
-            name = check_choice("method.symmetry", given["symmetry"], SYMMETRIES)
-            given["symmetry"] = None if name == "none" else name
         if "solver" in given:
             given["solver"] = _SOLVERS[check_choice("method.solver", given["solver"], _SOLVERS)]()
-        for key, metric_solver in (("damping", Tikhonov), ("cutoff", SpectralCutoff)):
-            if key in given:
-                given["metric_solver"] = metric_solver(given.pop(key))
-        settings = {f.name: given.pop(f.name) for f in dataclasses.fields(TDVP) if f.name in given}
-        return given | ({"method": TDVP(**settings)} if settings else {})
+        return Stepping(**given)
+
+
+class RunSection(AbstractSection):
+    """[run]: what else `husimix.mesolve` and `husimix.steadystate` take; keys that are not set keep their defaults."""
+
+    tol: float | None = real("tol = 1e-2")
+    symmetry: str | None = section_key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
+    seed: int | None = whole("seed = 0")
+    save_states: bool | None = section_key("be true or false", "save_states = false")
+
+    def build(self, ansatz: AbstractAnsatz | str, method: Stepping) -> Choices:
+        """How a task is to be carried out. Raises ValueError for an unknown symmetry."""
+        given = self.model_dump(exclude_unset=True)
+        if "symmetry" in given:
+            name = check_choice("run.symmetry", given["symmetry"], SYMMETRIES)
+            given["symmetry"] = None if name == "none" else name
+        return Choices(ansatz=ansatz, method=method, **given)
 
 
 class ObservableSection(AbstractSection):
@@ -242,7 +210,7 @@ class ObservableSection(AbstractSection):
 
     pauli: str = section_key("be a string of the letters x y z + -", 'pauli = "zz"', ...)
     mean_over: str | None = section_key('be "bonds" or "sites"', 'mean_over = "bonds"')
-    shell: int | None = _whole("shell = 1")
+    shell: int | None = whole("shell = 1")
     sites: list[int] | None = section_key("be a list of whole numbers", "sites = [0, 1]")
 
     def build(self, name: str, lattice: Lattice) -> Operator:
@@ -258,6 +226,8 @@ class ObservableSection(AbstractSection):
         if check_choice(f"{where}.mean_over", self.mean_over, ("bonds", "sites")) == "sites":
             places = np.arange(lattice.n_sites)[:, None]
         else:
+            if self.shell is not None and self.shell > _MAX_SHELL:
+                raise argument_error(f"{where}.shell", f"be at most {_MAX_SHELL}", self.shell)
             places = lattice.bonds(**({} if self.shell is None else {"shell": self.shell}))
             if len(places) == 0:
                 raise argument_error(f"{where}.shell", "have bonds on this lattice", "none")

@@ -1,6 +1,5 @@
 """What a run file can ask for: time evolution, a steady state, or a scan of steady states."""
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,20 +8,54 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from husimix.ansatz import AbstractAnsatz, Estimate
 from husimix.apps import exact
-from husimix.phasespace.mixture import Mixture
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
-from husimix.solve.estimate import Estimate, estimate
-from husimix.solve.journey import Status
+from husimix.results.result import Result
+from husimix.results.scan import Scan
+from husimix.results.status import Status
+from husimix.results.steady_state import SteadyState
+from husimix.solve.estimate import estimate
 from husimix.solve.mesolve import mesolve
-from husimix.solve.result import Result
-from husimix.solve.scan import Scan, scan
-from husimix.solve.steadystate import SteadyState, steadystate
+from husimix.solve.scan import scan
+from husimix.solve.steadystate import steadystate
+from husimix.solve.stepping import Stepping
+from husimix.state import AbstractState
 
-__all__ = ["AbstractTask", "Dynamics", "ParameterScan", "Stationary"]
+__all__ = ["AbstractTask", "Choices", "Dynamics", "ParameterScan", "SearchLimits", "Stationary"]
 
 Curves = dict[str, tuple[tuple[str, ...], np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a run file wants its task carried out; what it leaves open has the defaults of the library.
+
+    Attributes:
+        ansatz, tol, symmetry, method, seed: see `husimix.mesolve`.
+        save_states: see `husimix.mesolve`; of time evolutions only.
+    """
+
+    ansatz: AbstractAnsatz | str = "auto"
+    tol: float | None = None
+    symmetry: str | None = "auto"
+    method: Stepping | None = None
+    seed: int = 0
+    save_states: bool = False
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """What only searches of steady states have; see `husimix.steadystate`. None is the default of the library."""
+
+    starts: int | None = None
+    max_drift: float | None = None
+    max_time: float | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Those that are not left open, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,20 +66,20 @@ class AbstractTask(ABC):
         model: the Lindbladian, with its lattice.
         state: the initial state.
         observables: operators by name.
-        arguments: keyword arguments of `mesolve` and `steadystate` that were chosen.
+        choices: how it is to be carried out.
     """
 
     model: Lindbladian
-    state: Mixture
+    state: AbstractState
     observables: dict[str, Operator]
-    arguments: dict[str, Any]
+    choices: Choices
 
     @abstractmethod
     def solve(self, progress: bool) -> Any:
         """The variational result. Raises ValueError for settings that do not fit."""
 
     @abstractmethod
-    def trouble(self, result: Any) -> str:
+    def shortfall(self, result: Any) -> str:
         """Why a result is not what was asked for, in one line; empty if it is."""
 
     @abstractmethod
@@ -59,8 +92,23 @@ class AbstractTask(ABC):
 
     def estimate(self) -> Estimate:
         """What the first evolution will need. Raises ValueError for settings that `estimate` refuses."""
-        names = inspect.signature(estimate).parameters.keys()
-        return estimate(self.model, self.state, **{k: v for k, v in self.arguments.items() if k in names})
+        chosen = self.choices
+        return estimate(
+            self.model, self.state, ansatz=chosen.ansatz, symmetry=chosen.symmetry, observables=self.observables
+        )
+
+    def _common(self, progress: bool) -> dict[str, Any]:
+        """The keyword arguments that all doors have."""
+        chosen = self.choices
+        return {
+            "ansatz": chosen.ansatz,
+            "tol": chosen.tol,
+            "symmetry": chosen.symmetry,
+            "method": chosen.method,
+            "seed": chosen.seed,
+            "observables": self.observables,
+            "progress": progress,
+        }
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,16 +119,15 @@ class Dynamics(AbstractTask):
 
     def solve(self, progress: bool) -> Result:
         """See `AbstractTask`."""
-        return mesolve(
-            self.model, self.state, self.times, observables=self.observables, progress=progress, **self.arguments
-        )
+        states = self.choices.save_states
+        return mesolve(self.model, self.state, self.times, save_states=states, **self._common(progress))
 
-    def trouble(self, result: Result) -> str:
+    def shortfall(self, result: Result) -> str:
         """See `AbstractTask`."""
         if result.completed:
-            return "" if result.status is Status.COMPLETED else result.status.value
+            return "" if result.status is Status.COMPLETED else result.message
         reached = f"It came to t = {result.times[-1]:g}." if len(result.times) else "No save time was reached."
-        return f"{result.status.value} {reached}"
+        return f"{result.message} {reached}"
 
     def check_exact(self) -> None:
         """See `AbstractTask`."""
@@ -94,9 +141,9 @@ class Dynamics(AbstractTask):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _AbstractSearch(AbstractTask):
-    """Steady states; `search` holds the arguments that only `steadystate` has."""
+    """Steady states; `limits` are those of their searches."""
 
-    search: dict[str, Any]
+    limits: SearchLimits
 
     def check_exact(self) -> None:
         """See `AbstractTask`."""
@@ -109,12 +156,11 @@ class Stationary(_AbstractSearch):
 
     def solve(self, progress: bool) -> SteadyState:
         """See `AbstractTask`."""
-        chosen = self.arguments | self.search
-        return steadystate(self.model, self.state, observables=self.observables, progress=progress, **chosen)
+        return steadystate(self.model, self.state, **self._common(progress), **self.limits.given())
 
-    def trouble(self, result: SteadyState) -> str:
+    def shortfall(self, result: SteadyState) -> str:
         """See `AbstractTask`."""
-        return "" if result.converged else result.status.value
+        return "" if result.status is Status.COMPLETED else result.message
 
     def exact_curves(self, data: xr.Dataset) -> Curves:
         """See `AbstractTask`."""
@@ -142,19 +188,17 @@ class ParameterScan(_AbstractSearch):
         return scan(
             self.model_of,
             self.values,
+            self.state,
             name=self.name,
             backward=self.backward,
-            state=self.state,
-            observables=self.observables,
-            progress=progress,
-            **self.arguments,
-            **self.search,
+            **self._common(progress),
+            **self.limits.given(),
         )
 
-    def trouble(self, result: Scan) -> str:
+    def shortfall(self, result: Scan) -> str:
         """See `AbstractTask`."""
         found = [*result.forward, *result.backward]
-        missed = sum(not each.converged for each in found)
+        missed = sum(not each.completed for each in found)
         asked = len(self.values) * (1 + self.backward)
         if len(found) < asked:
             return f"{Status.INTERRUPTED.value} It came up to {len(found)} of {asked} steady states."

@@ -7,12 +7,13 @@ the real spherical tensors of rank l = 0 ... 2S, so that rotations mix members o
 
 import functools
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 
 from husimix._errors import check_integer
 
-__all__ = ["SiteBasis", "coherent_vectors", "site_basis", "spin_matrices"]
+__all__ = ["SiteBasis", "coherent_vectors", "husimi_weights", "site_basis", "spin_matrices"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,16 @@ def spin_matrices(dimension: int) -> np.ndarray:
     m = spin - np.arange(dimension)
     raising = np.diag(np.sqrt(spin * (spin + 1) - m[1:] * (m[1:] + 1)), k=1)
     return np.array([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(m)])
+
+
+def husimi_weights(basis: SiteBasis) -> np.ndarray:
+    """g_l of ranks l = 0 … 2S such that Σ g R R' is the overlap of Husimi functions, ∫QQ' dΩ (docs/theory.md, eq. 3).
+
+    g_l = (2S+1) ((2S)!)² / ((2S-l)! (2S+l+1)!): 1 and 1/3 for spin ½.
+    """
+    two_s = basis.dimension - 1
+    scale = (two_s + 1) * factorial(two_s) ** 2
+    return np.array([scale / (factorial(two_s - rank) * factorial(two_s + rank + 1)) for rank in range(two_s + 1)])
 
 
 def coherent_vectors(basis: SiteBasis, directions: np.ndarray) -> np.ndarray:

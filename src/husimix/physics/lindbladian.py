@@ -88,6 +88,9 @@ class Lindbladian:
         self.n_sites = check_integer("n_sites", n_sites, 1)
         if lattice is not None and lattice.n_sites != self.n_sites:
             raise argument_error("lattice", f"have n_sites = {self.n_sites} sites", lattice.n_sites)
+        if isinstance(dissipators, str) or not isinstance(dissipators, Iterable):
+            fix = "Put a single one into a list: [hx.Dissipator(L, rate)]; leave the argument out for none."
+            raise argument_error("dissipators", "be a sequence of dissipators", repr(dissipators), fix)
         channels = [d if isinstance(d, Dissipator) else Dissipator(d) for d in dissipators]
         operators = [hamiltonian] if isinstance(hamiltonian, Operator) else []
         operators += [channel.operator for channel in channels]

@@ -167,7 +167,22 @@ class Operator:
         return self * other if _is_operand(other) else NotImplemented
 
     def __truediv__(self, other: complex) -> "Operator":
-        return self * (1 / complex(other)) if isinstance(other, Number) else NotImplemented
+        if not isinstance(other, Number):
+            return NotImplemented
+        divisor = complex(other)
+        if divisor == 0:
+            raise argument_error("divisor", "be another number than 0", other)
+        return self * (1 / divisor)
+
+    def __pow__(self, exponent: int) -> "Operator":
+        """The operator multiplied with itself, by repeated squaring; 0 gives the identity."""
+        left = check_integer("exponent", exponent, 0)
+        power, square = Operator({(): 1.0}, self.basis), self
+        while left:
+            power = power * square if left % 2 else power
+            left //= 2
+            square = square * square if left else square
+        return power
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Operator):
@@ -209,11 +224,17 @@ def operator_sum(operators: Iterable[Operator]) -> Operator:
         Their sum.
 
     Raises:
-        ValueError: if there is none, or if the local dimensions differ.
+        ValueError: if there is none, if one is no operator, or if the local dimensions differ.
     """
+    if not isinstance(operators, Iterable):
+        raise argument_error("operators", "be a sequence of operators", repr(operators))
     summands = list(operators)
     if not summands:
         raise argument_error("operators", "hold at least one operator", "none")
+    for operator in summands:
+        if not isinstance(operator, Operator):
+            fix = "Add numbers to the sum: 1 + hx.operator_sum([...])."
+            raise argument_error("operators", "hold operators only", repr(operator), fix)
     total = TermSum[Product, complex]()
     for operator in summands:
         summands[0]._require_same_basis(operator)

@@ -1,72 +1,60 @@
 """The front door of time evolution: convert, check, then compute."""
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
-from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
-from husimix.phasespace.manifolds import AbstractManifold
-from husimix.phasespace.mixture import Mixture
+from husimix._errors import HusimixWarning, check_number
+from husimix.ansatz import AbstractAnsatz, Problem
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
-from husimix.solve.journey import Status
-from husimix.solve.problem import Problem
-from husimix.solve.result import Result
-from husimix.solve.settings import TDVP
-from husimix.solve.setup import check_kind, check_observables
-from husimix.solve.symmetries import Symmetry
-from husimix.solve.tolerance import run_to_tolerance
+from husimix.physics.symmetry.choice import Symmetry
+from husimix.results.result import Result
+from husimix.results.status import Status
+from husimix.solve.checks import check_ansatz, check_model, check_stepping, check_times, problem_of
+from husimix.solve.ladder import climb
+from husimix.solve.run import Evolution, Run, carry_out, message_of
+from husimix.solve.stepping import Stepping
+from husimix.state import AbstractState
 
-__all__ = ["check_times", "mesolve"]
-
-_TOLERANCE = 1e-2
-_KINDS = 'be a number, a pair of numbers or "auto"'
+__all__ = ["mesolve"]
 
 
 def mesolve(
     model: Lindbladian,
-    state: Mixture,
+    state: AbstractState,
     tsave: Sequence[float] | np.ndarray,
     *,
-    components: int | tuple[int, int] | Literal["auto"] | None = None,
+    ansatz: AbstractAnsatz | str = "auto",
     tol: float | None = None,
-    manifold: str | AbstractManifold = "bloch",
-    metric: str | float | Sequence[float] = "auto",
     symmetry: Symmetry = "auto",
-    window: int | None = None,
     observables: Mapping[str, Operator] | None = None,
-    method: TDVP | None = None,
+    method: Stepping | None = None,
     seed: int = 0,
     save_states: bool = False,
     progress: bool = True,
 ) -> Result:
-    """Evolve an open spin system with the variational phase-space method.
+    """Evolve an open spin system by the Dirac-Frenkel principle.
 
-    Solves dρ/dt = 𝓛ρ by S θ̇ = F on mixtures of K product states (docs/theory.md, eq. 12).
+    Projects dR/dt = 𝓛R on what the ansatz can hold (docs/theory.md).
 
     Args:
         model: the Lindbladian of N sites.
-        state: the initial state, from `product_state` or an earlier run.
+        state: the initial state, from `product_state` or an earlier run, whose history goes on.
         tsave: (T,) increasing times, in the unit of 1/rate; the first is the initial time.
-        components: K, the number of components; 8, or what `state` has if that is more. A pair lets K change: the
-            greater number while the projection error is high, the lesser one when it has fallen. "auto" repeats the
-            run with pairs (4, 16), (8, 32), ... until `tol` is met, up to `TDVP(max_components=...)`.
-        tol: with `components="auto"`, what two runs in a row, the later one with twice as many components and another
-            seed, may differ by in any one-site, nearest-neighbour or other observable at any time; 1e-2 by default.
-            This difference is `diagnostics["estimated_error"]` of the result.
-        manifold: "bloch" (any Bloch vector, 3 parameters a site) or "coherent" (unit vectors, 2 a site).
-        metric: "auto" is "husimi" up to 24 sites and weighs correlations less on larger lattices; "hilbert-schmidt";
-            or weights g_l of the ranks l >= 1.
+        ansatz: `hx.Mixture(...)`, `hx.Clusters(...)`, or "auto".
+        tol: climb the ladder of the ansatz until two rungs in a row, the later one with finer time steps and another
+            seed, differ by no more than this in any one-site, nearest-neighbour or other observable at any time. The
+            difference is `diagnostics["estimated_error"]` of the result. None runs the ansatz once as it is.
         symmetry: "auto" uses all that model and state have of translations, point group and π rotations;
             "translations" those alone, and insists on them; None uses none; or a `SymmetryGroup`, or its generators
             as `Transformation` objects or site permutations.
-        window: how many cells around a centre the components may differ from a uniform background, for
-            translation-invariant lattices; the cost then does not grow with the lattice. None for all cells.
         observables: operators by name, measured at each save time.
-        method: numerical settings, `TDVP()` by default.
-        seed: of the extra initial components.
+        method: how time is stepped, `Stepping()` by default.
+        seed: of whatever the ansatz takes at random.
         save_states: keep the state at every save time, not only at the last.
         progress: show a progress meter.
 
@@ -76,54 +64,62 @@ def mesolve(
     Raises:
         ValueError: for any argument that does not fit, before anything is computed.
     """
-    check_kind("state", state, Mixture, 'Try hx.product_state(n_sites, "down").')
-    arguments = {"manifold": manifold, "metric": metric, "symmetry": symmetry, "window": window, "method": method}
-    times, measured = check_times(tsave), check_observables(observables, state)
-    problem = Problem(model, state, times, measured, save_states, progress, arguments)
-    if components == "auto":
-        settled: TDVP = check_kind("method", TDVP() if method is None else method, TDVP, "Try hx.TDVP(rtol=1e-4).")
-        check_integer("seed", seed, 0)
-        tolerance = check_number("tol", _TOLERANCE if tol is None else tol, above=0)
-        run = run_to_tolerance(problem, tolerance, settled.max_components, seed)
-    elif tol is not None:
-        fix = 'A tolerance chooses the number of components: components="auto".'
-        raise argument_error("tol", 'be None unless components is "auto"', tol, fix)
+    check_model("model", model)
+    times, chosen = check_times(tsave), check_ansatz(ansatz)
+    problem = problem_of(model, state, float(np.ptp(times)), symmetry, observables, seed)
+    evolution = Evolution(times, check_stepping(method), bool(save_states), bool(progress))
+    if tol is None:
+        run = carry_out(chosen, problem, evolution)
     else:
-        run = problem.run(*_range_of(components), seed)
-    status = run.result.status
-    if status is Status.TOLERANCE_MISSED:
-        found = np.max(run.result.diagnostics["estimated_error"])
-        text = f"tol = {tol or _TOLERANCE:g} is not met: the last two runs differ by {found:.2g}. {status.value}"
-        warnings.warn(text, HusimixWarning, stacklevel=2)
-    elif status is not Status.COMPLETED:
-        warnings.warn(f"The run stopped at t = {run.reached:.6g}. {status.value}", HusimixWarning, stacklevel=2)
+        run = _to_tolerance(chosen, problem, evolution, check_number("tol", tol, above=0))
+    result = run.result
+    if result.status is not Status.COMPLETED:
+        reached = "" if result.completed else f"The run stopped at t = {result.final_state.history.time:.6g}. "
+        warnings.warn(reached + result.message, HusimixWarning, stacklevel=2)
     run.recorder.warn(stacklevel=3)
-    return run.result
+    return result
 
 
-def _range_of(components: int | tuple[int, int] | str | None) -> tuple[int | None, int | None]:
-    """The least number of components and, if it may change, the greatest."""
-    if isinstance(components, str):
-        raise argument_error("components", _KINDS, repr(components))
-    if not isinstance(components, tuple | list):
-        return components, None
-    if len(components) != 2:
-        raise argument_error("components", _KINDS, components)
-    least, most = (check_integer("components", k, 1) for k in components)
-    if most < least:
-        raise argument_error("components", "be a pair that increases", components, f"Try ({most}, {least}).")
-    return least, most
+def _to_tolerance(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution, tolerance: float) -> Run:
+    """The last run of a ladder, with its estimated errors."""
+    began = time.perf_counter()
+
+    def attempt(rung: AbstractAnsatz, told: Problem, stepping: Stepping) -> Run:
+        return carry_out(rung, told, replace(evolution, stepping=stepping))
+
+    def error_of(run: Run, before: Run | None) -> float:
+        return float(np.max(_errors(run, before)[0]))
+
+    end = climb(ansatz, problem, evolution.stepping, tolerance, attempt, lambda run: run.result.status, error_of)
+    run, (largest, errors) = end.attempt, _errors(end.attempt, end.before)
+    message = message_of(end.status, end.ansatz)
+    if end.status is Status.TOLERANCE_MISSED:
+        found = f"the last two rungs differ by {end.error:.2g}" if np.isfinite(end.error) else "there is one rung only"
+        message = f"tol = {tolerance:g} is not met: {found}. {message}{_of_steps(run, tolerance)}"
+    return run.told(
+        status=end.status,
+        message=message,
+        errors=errors,
+        diagnostics=run.result.diagnostics | {"estimated_error": largest},
+        settings=run.result.settings | {"tol": tolerance, "seed": problem.seed, "rungs": list(end.labels)},
+        wall_time=time.perf_counter() - began,
+    )
 
 
-def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Save times as a float array, refused unless at least two, finite and increasing."""
-    times = np.asarray(tsave)
-    if times.dtype.kind not in "fiu" or times.ndim != 1 or len(times) < 2:
-        raise argument_error("tsave", "be a sequence of at least two times", repr(tsave), "Try np.linspace(0, 5, 51).")
-    if not np.isfinite(times).all():
-        raise argument_error("tsave", "be finite", "an entry that is not")
-    steps = np.diff(times)
-    if steps.min() <= 0:
-        where = int(np.argmax(steps <= 0))
-        raise argument_error("tsave", "be increasing", f"{times[where]:g} followed by {times[where + 1]:g}")
-    return times.astype(float)
+def _errors(run: Run, before: Run | None) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The largest estimated error at each time, and the errors of each kind of value."""
+    if run.is_exact:
+        largest = np.asarray(run.result.diagnostics["step_error"], dtype=float)
+        shaped = {"bloch": run.recorder.sites[..., 1:]} | run.recorder.expect
+        ones = {name: np.ones(values.shape) for name, values in shaped.items()}
+        return largest, {name: (one.T * largest).T for name, one in ones.items()}
+    if before is None:
+        nothing = np.full(len(run.recorder.times), np.nan)
+        return nothing, {}
+    return run.recorder.errors_against(before.recorder)
+
+
+def _of_steps(run: Run, tolerance: float) -> str:
+    """What to say where time steps alone may have cost the tolerance."""
+    total = float(run.result.diagnostics["step_error"][-1]) if len(run.recorder.times) else 0.0
+    return f" Time steps may have erred by {total:.2g}: lower rtol of hx.Stepping." if total > tolerance else ""

@@ -1,125 +1,84 @@
 """Steady states along a line of models, each started from the one before."""
 
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from husimix._errors import HusimixWarning, argument_error, kept_warnings
-from husimix.phasespace.mixture import Mixture
+from husimix.ansatz import AbstractAnsatz
 from husimix.physics.lindbladian import Lindbladian
-from husimix.solve import steady_dataset
-from husimix.solve.arrangement import arrange
-from husimix.solve.files import AbstractSavable
-from husimix.solve.journey import Status
-from husimix.solve.setup import check_kind
-from husimix.solve.steadystate import SteadyState, steadystate
-from husimix.solve.symmetries import same_elements
+from husimix.physics.operators import Operator
+from husimix.physics.symmetry.choice import Symmetry
+from husimix.physics.symmetry.invariance import Invariance
+from husimix.results.scan import Scan
+from husimix.results.status import Status
+from husimix.results.steady_state import SteadyState
+from husimix.solve.checks import check_ansatz, check_model, check_stepping, problem_of
+from husimix.solve.steadystate import Search, find
+from husimix.solve.stepping import Stepping
+from husimix.state import AbstractState
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["Scan", "scan"]
-
-
-@dataclass(frozen=True, eq=False)
-class Scan(AbstractSavable):
-    """What `husimix.scan` returns.
-
-    Attributes:
-        values: (S,) what was scanned; after an interruption, as far as it came.
-        forward: the steady states in the order of `values`.
-        backward: those found on the way back, in the same order; empty if it was not asked for or was not finished.
-        name: what the values are called.
-    """
-
-    values: np.ndarray
-    forward: list[SteadyState]
-    backward: list[SteadyState]
-    name: str = "value"
-
-    @property
-    def status(self) -> Status:
-        """How the first search ended that did not find what was asked for; COMPLETED if all did."""
-        ends = [found.status for found in (*self.forward, *self.backward)]
-        return next((status for status in ends if status is not Status.COMPLETED), Status.COMPLETED)
-
-    @property
-    def bloch(self) -> np.ndarray:
-        """(S, N, 3) ⟨σ⟩ of each site on the way forward."""
-        return np.array([found.bloch for found in self.forward])
-
-    @property
-    def hysteresis(self) -> np.ndarray:
-        """(S,) the largest difference of ⟨σ⟩ between the two ways; nan without a way back."""
-        if not self.backward:
-            return np.full(len(self.values), np.nan)
-        pairs = zip(self.forward, self.backward, strict=True)
-        return np.array([np.abs(there.bloch - back.bloch).max() for there, back in pairs])
-
-    @property
-    def expect(self) -> dict[str, np.ndarray]:
-        """The observables by name, (S,) each, on the way forward."""
-        return {name: np.array([found.expect[name] for found in self.forward]) for name in self.forward[0].expect}
-
-    def to_xarray(self) -> "xr.Dataset":
-        """The numbers as a labelled dataset, states apart.
-
-        Returns:
-            A dataset with dimensions way ("forward", "backward"), value, site and axis, and the variables of
-            `SteadyState.to_xarray` along the first two.
-        """
-        return steady_dataset.scan_to_dataset(self)
-
-    def to_groups(self) -> "dict[str, xr.Dataset]":
-        """The groups of the file that `save` writes: the numbers, and those of every steady state."""
-        return steady_dataset.scan_groups(self)
-
-    def __repr__(self) -> str:
-        found = [*self.forward, *self.backward]
-        ways = ", there and back" if self.backward else ""
-        n = sum(each.converged for each in found)
-        return f"Scan: {len(self.values)} steady states{ways}, {n} of {len(found)} converged"
+__all__ = ["scan"]
 
 
 def scan(
     model_of: Callable[[float], Lindbladian],
     values: Iterable[float],
+    state: AbstractState | None = None,
     *,
     name: str = "value",
     backward: bool = False,
-    **arguments: Any,
+    ansatz: AbstractAnsatz | str = "auto",
+    tol: float | None = None,
+    symmetry: Symmetry = "auto",
+    observables: Mapping[str, Operator] | None = None,
+    method: Stepping | None = None,
+    seed: int = 0,
+    starts: int = 1,
+    max_drift: float = 3e-4,
+    max_time: float | None = None,
+    progress: bool = True,
 ) -> Scan:
     """Steady states along a scan, each search started from the state before.
 
-    Models of equal lattice and terms share compiled code, so that only the first point compiles. Where a value changes
-    the symmetries of the model the search starts afresh.
+    Models of equal lattice and terms share compiled code, so that only the first point compiles. Where a value breaks
+    a symmetry of the state before, the search starts afresh.
 
     Args:
-        model_of: the Lindbladian for a value, such as `lambda g: hx.models.dissipative_ising(lattice, g=g)`.
+        model_of: the Lindbladian for a value, such as `lambda g: hx.models.dissipative_ising(lattice, g=g)`; all of
+            the same sites.
         values: (S,) in the order of the scan.
+        state: where the first point starts, and each that starts afresh; all spins down by default.
         name: what the values are called in files and pictures.
         backward: go back as well, from the last to the first: where both ways differ there is hysteresis.
-        **arguments: of `steadystate`; `starts` is 1, and `state` starts the first point.
+        ansatz: see `steadystate`, as all that follow.
+        tol: see `steadystate`.
+        symmetry: see `steadystate`.
+        observables: see `steadystate`.
+        method: see `steadystate`.
+        seed: see `steadystate`.
+        starts: see `steadystate`.
+        max_drift: see `steadystate`.
+        max_time: see `steadystate`.
+        progress: see `steadystate`.
 
     Returns:
         A `Scan`. After an interruption it holds the points before; a way back that was not finished is left out. One
         `HusimixWarning` at the end counts the states that are not stationary.
 
     Raises:
-        ValueError: for values that are no numbers, or arguments that `steadystate` refuses.
+        ValueError: for values that are no numbers, models of different sites, or arguments that `steadystate` refuses.
     """
-    points = np.asarray(list(values), dtype=float)
-    if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
-        raise argument_error("values", "be a sequence of finite numbers", points)
+    points = _check_values(values)
     if not callable(model_of):
         fix = "Try lambda g: hx.models.dissipative_ising(lattice, g=g)."
         raise argument_error("model_of", "be a function that makes a model of a value", repr(model_of), fix)
-    models = [check_kind("model_of(value)", model_of(float(v)), Lindbladian, "Return a model.") for v in points]
-    chosen: dict[str, Any] = {"starts": 1} | arguments
-    begin = chosen.pop("state", None)
+    models = _check_models([model_of(float(value)) for value in points])
+    chosen, stepping = check_ansatz(ansatz), check_stepping(method)
+    wanted = Search(chosen, tol, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
+    if state is not None:
+        problem_of(models[0], state, 1.0, symmetry, observables, seed)
     line, remarks = list(zip(points.tolist(), models, strict=True)), []
 
     def follow(along: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
@@ -127,8 +86,8 @@ def scan(
         for value, model in along:
             before = found[-1] if found else before
             try:
-                is_near = before is not None and _same_group(model, before, chosen)
-                found.append(_searched(model, before.state if before and is_near else begin, chosen, remarks, value))
+                begin = before.state if before is not None and _keeps_symmetry(model, before.state) else state
+                found.append(_searched(model, begin, wanted, remarks, value))
             except KeyboardInterrupt:  # where no search can return what it has, as during its set-up
                 if not found:
                     raise
@@ -149,30 +108,50 @@ def scan(
     return result
 
 
+def _check_values(values: Iterable[float]) -> np.ndarray:
+    try:
+        points = np.asarray(list(values), dtype=float)
+    except (TypeError, ValueError):
+        raise argument_error("values", "be a sequence of finite numbers", repr(values)) from None
+    if points.ndim != 1 or not len(points) or not np.isfinite(points).all():
+        raise argument_error("values", "be a sequence of finite numbers", points)
+    return points
+
+
+def _check_models(models: Sequence[object]) -> list[Lindbladian]:
+    checked = [check_model("model_of(value)", model) for model in models]
+    for model in checked[1:]:
+        if (model.n_sites, model.basis) != (checked[0].n_sites, checked[0].basis):
+            fix = "Scan one lattice at a time."
+            must = f"have {checked[0].n_sites} sites for every value"
+            raise argument_error("model_of(value)", must, f"{model.n_sites} sites", fix)
+    return checked
+
+
 def _searched(
-    model: Lindbladian, state: Mixture | None, arguments: dict[str, Any], remarks: list[str], value: float
+    model: Lindbladian, state: AbstractState | None, wanted: Search, remarks: list[str], value: float
 ) -> SteadyState:
     """One steady state; what its search warns of, but for how it ended, joins the remarks."""
     with kept_warnings() as texts:
-        found = steadystate(model, state, **arguments)
-    remarks.extend(f"{value:g}: {text}" for text in texts if found.status.value not in text)
+        found = find(model, state, wanted, stacklevel=2)
+    remarks.extend(f"{value:g}: {text}" for text in texts if found.message not in text)
     return found
 
 
 def _shortfall(result: Scan) -> list[str]:
-    """What to say of a scan in which not all states are stationary; nothing if they are."""
+    """What to say of a scan in which not all states are what was asked for; nothing if they are."""
     ways = (result.forward, result.backward)
-    missed = [(v, s) for way in ways for v, s in zip(result.values, way, strict=False) if not s.converged]
+    missed = [(v, s) for way in ways for v, s in zip(result.values, way, strict=False) if not s.completed]
     if not missed:
         return []
     where = ", ".join(dict.fromkeys(f"{value:g}" for value, _ in missed))
     drift, residual = (max(getattr(s, name) for _, s in missed) for name in ("drift", "residual"))
     counted = f"{len(missed)} of {sum(map(len, ways))} states are not stationary (at {result.name} = {where})"
     worst = f"the largest drift is {drift:.2g}, the largest residual {residual:.2g}"
-    return [f"{counted}: {worst}. {result.status.value}"]
+    return [f"{counted}: {worst}. {result.message}"]
 
 
-def _same_group(model: Lindbladian, before: SteadyState, chosen: dict[str, Any]) -> bool:
-    """Whether a search would average over the same group as the one before: components can then be taken over."""
-    arrangement = arrange(model, before.state, chosen.get("symmetry", "auto"), chosen.get("window"))
-    return same_elements(arrangement.group, before.state.group)
+def _keeps_symmetry(model: Lindbladian, state: AbstractState) -> bool:
+    """Whether a model has the symmetries that a state was made with: a search can then start from it."""
+    test = Invariance(model)
+    return all(test.broken_term(operation) is None for operation in state.symmetries())

@@ -1,29 +1,28 @@
-"""One search for a stationary point: evolution, Newton steps where it slows down, means where it keeps wandering.
+"""One search for a stationary point: evolution, implicit steps where it slows down, means where it keeps wandering.
 
-With few components the motion may have no stationary point at all: the state wanders in directions that few-body
+With few parameters the motion may have no stationary point at all: the state wanders in directions that few-body
 expectation values hardly see. Their means over long windows are stationary nevertheless.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from husimix.phasespace.observables import Measurement
-from husimix.physics.operators import Operator
-from husimix.solve.journey import Glance, Journey, Status, StepRecord
-from husimix.solve.newton import Pace, newton, pace
-from husimix.solve.physicality import neighbours
+from husimix._compilation import one_blas_thread
+from husimix.ansatz import AbstractMotion, Certificate, LocalValues, Point, Prepared, Problem
+from husimix.results.status import Status
 from husimix.solve.progress import ProgressMeter
-from husimix.solve.recording import Look, Recorder
-from husimix.solve.setup import Setup, one_blas_thread
-from husimix.solve.stepping import evolve
-from husimix.solve.tdvp import Point
+from husimix.solve.stepping import Chunk, Row, Stepping, evolve
+from husimix.state import AbstractState, History
 
 __all__ = ["Found", "search"]
 
-# Newton steps begin where the drift, in units of the dissipation rate, is below the first and has not fallen to the
-# second of what it was a window before. They cost P forces each; a state that relaxes quickly rests without them.
+# Implicit steps begin where the drift, in units of the dissipation rate, is below the first and has not fallen to the
+# second of what it was a window before. They are dear; a state that relaxes quickly rests without them.
 _NEAR = 1e-2
 _SLOW = 0.5
 # Drifts below this, in units of the dissipation rate and of rtol, are errors of the time steps.
@@ -31,34 +30,60 @@ _NOISE = 3.0
 # Looks at the state per unit of the inverse dissipation rate, and in a window over which means are taken.
 _LOOKS = 4
 _WINDOW = 20
+# Implicit steps: so many at most, their growth and shrinkage; so many must lower the speed by a fifth.
+_MOST_STEPS, _GROWTH, _SHRINKAGE, _PATIENCE = 20, 4.0, 0.125, 6
+
+
+class _Rest(NamedTuple):
+    """How near to rest a point is.
+
+    Attributes:
+        certificate: of its velocity.
+        drift: the largest rate of change, in 1/time, of any expectation value.
+    """
+
+    certificate: Certificate
+    drift: float
 
 
 class Found(NamedTuple):
     """The end of one search.
 
     Attributes:
-        setup: of the search.
-        point, look: where it ended, and what is seen there.
-        recorder: makes a mixture of a point.
-        pace: how fast the point moves and should.
+        prepared: what it started from.
+        point: where it ended, in terms of `motion`.
+        motion: the equations at the end.
+        local_values, observables, numbers: what is seen there.
+        certificate: of the velocity there.
         drift: the largest rate of change of an expectation value, or of its mean over a window, in 1/time.
         gap: the rate at which the drift fell; nan if it did not fall exponentially.
+        history: what has accrued.
         status: how it ended.
     """
 
-    setup: Setup
+    prepared: Prepared
+    motion: AbstractMotion
     point: Point
-    look: Look
-    recorder: Recorder
-    pace: Pace
+    local_values: LocalValues
+    observables: dict[str, Any]
+    numbers: dict[str, Any]
+    certificate: Certificate
     drift: float
     gap: float
+    history: History
     status: Status
 
-    @property
-    def values(self) -> np.ndarray:
-        """Expectation values of sites and observables in a row."""
-        return np.concatenate([self.look.bloch.ravel(), [*self.look.expect.values()]])
+    def distance_from(self, other: "Found") -> float:
+        """The largest difference of an expectation value of a site, an observable or a pair that both watch."""
+        mine, theirs = self.local_values, other.local_values
+        if not np.array_equal(self.motion.pairs, other.motion.pairs):
+            mine, theirs = (values._replace(pairs=np.zeros(0)) for values in (mine, theirs))
+        rows = _row_of(mine, self.observables), _row_of(theirs, other.observables)
+        return float(np.abs(rows[0] - rows[1]).max())
+
+    def state(self) -> AbstractState:
+        """The state that was found."""
+        return self.motion.state(self.point, self.history)
 
 
 class _Trail:
@@ -69,15 +94,15 @@ class _Trail:
         self.times: list[float] = []
         self.drifts: list[float] = []
         self._values: list[np.ndarray] = []
-        self._points: list[Point] = []
+        self._rows: list[Row] = []
 
-    def add(self, t: float, point: Point, look: Look) -> None:
-        values = np.concatenate([look.bloch.ravel(), look.pairs.ravel(), [*look.expect.values()]])
+    def add(self, row: Row) -> None:
+        values = _row_of(row.local_values, row.observables)
         if self.times:
-            self.drifts.append(float(np.abs(values - self._values[-1]).max()) / (t - self.times[-1]))
-        self.times.append(t)
+            self.drifts.append(float(np.abs(values - self._values[-1]).max()) / (row.t - self.times[-1]))
+        self.times.append(row.t)
         self._values.append(values)
-        self._points = [*self._points[1 - _WINDOW :], point]
+        self._rows = [*self._rows[1 - _WINDOW :], row]
 
     @property
     def mean_drift(self) -> float:
@@ -93,10 +118,10 @@ class _Trail:
             return False
         return _SLOW * self.drifts[-1 - _WINDOW] < self.drifts[-1] < _NEAR * self._rate
 
-    def typical(self) -> Point:
-        """Of the last window, the point whose expectation values are nearest to their means."""
-        values = np.array(self._values[-len(self._points) :])
-        return self._points[int(np.argmin(np.abs(values - values.mean(axis=0)).max(axis=1)))]
+    def typical(self) -> Row:
+        """Of the last window, the row whose expectation values are nearest to their means."""
+        values = np.array(self._values[-len(self._rows) :])
+        return self._rows[int(np.argmin(np.abs(values - values.mean(axis=0)).max(axis=1)))]
 
     def gap(self, noise: float) -> float:
         """The rate at which the drift fell over the last third of the way, as long as it stood out of the noise."""
@@ -109,76 +134,139 @@ class _Trail:
         return float(slope) if slope * (t[-1] - t[0]) > 1 else float("nan")
 
 
-def _first(end: tuple[float, Point]) -> float:
-    return end[0]
+class _End(NamedTuple):
+    """A point where a search could end, with the drift that speaks for it."""
+
+    drift: float
+    motion: AbstractMotion
+    point: Point
 
 
 def search(
-    setup: Setup,
-    observables: Mapping[str, Operator],
-    tolerance: float,
-    rate: float,
-    longest: float,
-    progress: bool,
+    prepared: Prepared, problem: Problem, stepping: Stepping, tolerance: float, longest: float, progress: bool
 ) -> Found:
-    """Evolve until expectation values, or their means, are stationary, with Newton steps where the state slows down.
+    """Evolve until expectation values, or their means, are stationary, with implicit steps where the state slows down.
 
     Args:
-        setup: from where.
-        observables: by name.
+        prepared: from where.
+        problem: that it solves; its rate is the mean dissipation rate.
+        stepping: how time is stepped.
         tolerance: the drift to reach, in 1/time.
-        rate: the mean dissipation rate.
         longest: the longest evolution.
         progress: show a progress meter.
 
     Returns:
         Where it ended; NOT_STATIONARY if the drift is above the tolerance.
     """
-    motion, group = setup.motion, setup.arrangement.group
-    measurements = {name: Measurement(o, group) for name, o in observables.items()}
-    pairs = neighbours(setup.model, group)
-    recorder = Recorder(setup.arrangement, motion.manifold, motion.contacts, measurements, False, pairs)
-    trail, tried = _Trail(rate), 0.0
+    rate, history = problem.rate, problem.state.history
+    trail, tried = _Trail(rate), history.time
+    times = history.time + np.linspace(0.0, longest, max(2, round(_LOOKS * rate * longest) + 1))
+    loop = evolve(prepared.motion, prepared.point, times, history, stepping, rate)
+    chunk: Chunk | None = None
 
-    def look(t: float, point: Point, _: StepRecord) -> bool:
-        if trail.times and t <= trail.times[-1]:
-            return False  # each leg begins where the last one ended
-        trail.add(t, point, recorder.look(point))
-        is_at_rest = bool(trail.drifts) and trail.drifts[-1] <= tolerance
-        return is_at_rest or trail.mean_drift <= tolerance or trail.is_slow(tried)
+    def ended(end: _End, status: Status) -> Found:
+        gap = trail.gap(_NOISE * stepping.rtol * rate)
+        reached = history if chunk is None else chunk.history()
+        return _found(prepared, end, gap, reached, status)
 
-    def ended(point: Point, drift: float, status: Status) -> Found:
-        noise = _NOISE * setup.method.rtol * rate
-        seen, speed = recorder.look(point), pace(motion, point)
-        return Found(setup, point, seen, recorder, speed, drift, trail.gap(noise), status)
+    def here() -> _End:
+        motion, point = (prepared.motion, prepared.point) if chunk is None else (chunk.motion, chunk.point())
+        return _End(_rest(motion, point).drift, motion, point)
 
-    def drift(point: Point) -> float:
-        return recorder.drift(point, pace(motion, point).rates)
+    with one_blas_thread(), ProgressMeter("steadystate", times[0], times[-1], progress) as meter:
+        try:
+            for chunk in loop:
+                for row in chunk.rows:
+                    trail.add(row)
+                meter.update(min(chunk.time, times[-1]), chunk.seen.accepted)
+                if chunk.status not in (None, Status.COMPLETED):
+                    return ended(here(), chunk.status)
+                if not chunk.rows or not trail.drifts:
+                    continue
+                is_last = chunk.status is Status.COMPLETED
+                if not (is_last or min(trail.drifts[-1], trail.mean_drift) <= tolerance or trail.is_slow(tried)):
+                    continue
+                typical = trail.typical()
+                ends = [here(), _End(trail.mean_drift, typical.motion, typical.point)]
+                if min(end.drift for end in ends) > tolerance:
+                    ends.append(_implicit(here(), 1.0 / rate, tolerance))
+                best = min(ends, key=lambda end: end.drift)
+                if best.drift <= tolerance:
+                    meter.finish()
+                    return ended(best, Status.COMPLETED)
+                if is_last:
+                    return ended(best, Status.NOT_STATIONARY)
+                tried = chunk.time
+        except KeyboardInterrupt:
+            pass
+    return ended(here(), Status.INTERRUPTED)
 
-    with one_blas_thread(), ProgressMeter("steadystate", 0.0, longest, progress) as meter:
 
-        def show(glance: Glance) -> None:
-            meter.update(min(glance.t, longest), glance.accepted)
+def _implicit(end: _End, first_step: float, tolerance: float) -> _End:
+    """Implicit steps of pseudo-time until the speed falls below a tolerance, or no step helps any more.
 
-        reached, point = 0.0, setup.start
-        while True:
-            times = np.linspace(reached, longest, max(2, round(_LOOKS * rate * (longest - reached)) + 1))
-            most = setup.method.max_steps
-            status, journey = evolve(motion, Journey.begin(reached, point), times, setup.control, most, look, show)
-            reached, point = journey.t, journey.point
-            if status is not Status.COMPLETED:
-                return ended(point, drift(point), status)
-            try:
-                ends = [(drift(point), point), (trail.mean_drift, trail.typical())]
-                if min(ends, key=_first)[0] > tolerance and not motion.factored:
-                    solved = newton(motion, point, 1.0 / rate, tolerance).point
-                    ends.append((drift(solved), solved))
-            except KeyboardInterrupt:
-                return ended(point, drift(point), Status.INTERRUPTED)
-            least, best = min(ends, key=_first)
-            if least <= tolerance:
-                meter.finish()
-                return ended(best, least, Status.COMPLETED)
-            if reached >= longest * (1 - 1e-9):
-                return ended(best, least, Status.NOT_STATIONARY)
-            tried = reached
+    Short steps follow the motion, long ones are Newton's; the length grows while the speed falls.
+    """
+    motion, point = end.motion, end.point
+    best, length = _rest(motion, point).certificate.speed, first_step
+    steps, goal, given = 0, 0.8 * best, _PATIENCE
+    unit = jax.device_put(np.asarray(first_step))
+    while steps < min(_MOST_STEPS, given) and best > tolerance and length > 1e-3 * first_step:
+        steps += 1
+        tried = _implicit_step(motion, point, jax.device_put(np.asarray(length)), unit)
+        reached = _rest(motion, tried).certificate.speed
+        if reached < best:
+            point, best, length = tried, reached, length * _GROWTH
+        else:
+            length *= _SHRINKAGE
+        if best < goal:
+            goal, given = 0.8 * best, steps + _PATIENCE
+    return _End(_rest(motion, point).drift, motion, point)
+
+
+@eqx.filter_jit
+def _implicit_step(motion: AbstractMotion, point: Point, length: Array, unit: Array) -> Point:
+    return motion.implicit_step(point, length, unit)
+
+
+def _rest(motion: AbstractMotion, point: Point) -> _Rest:
+    certificate, drift = jax.device_get(_at_rest(motion, point))
+    return _Rest(Certificate(*(x.item() for x in certificate)), drift.item())
+
+
+@eqx.filter_jit
+def _at_rest(motion: AbstractMotion, point: Point) -> tuple[Certificate, Float[Array, ""]]:
+    time = jnp.zeros(())
+    rates, report = motion.velocity(time, point)
+    _, slopes = jax.jvp(lambda p: (motion.local_values(p), motion.observables(p)), (point,), (rates,))
+    # Models without couplings have no neighbours.
+    drift = jnp.max(jnp.stack([jnp.max(jnp.abs(slope), initial=0.0) for slope in jax.tree.leaves(slopes)]))
+    return motion.certificate(time, point, rates, report), drift
+
+
+@eqx.filter_jit
+def _look(motion: AbstractMotion, point: Point) -> tuple[LocalValues, dict[str, Array], dict[str, Array]]:
+    return motion.local_values(point), motion.observables(point), motion.numbers(point)
+
+
+def _found(prepared: Prepared, end: _End, gap: float, history: History, status: Status) -> Found:
+    local_values, observables, numbers = jax.device_get(_look(end.motion, end.point))
+    return Found(
+        prepared=prepared,
+        motion=end.motion,
+        point=end.point,
+        local_values=local_values,
+        observables=observables,
+        numbers=numbers,
+        certificate=_rest(end.motion, end.point).certificate,
+        drift=end.drift,
+        gap=gap,
+        history=history,
+        status=status,
+    )
+
+
+def _row_of(local_values: LocalValues, observables: dict[str, Any]) -> np.ndarray:
+    values = np.array([*observables.values()], dtype=complex)
+    sites, pairs = (np.ravel(np.asarray(x)) for x in local_values)
+    return np.concatenate([sites, pairs, np.real(values), np.imag(values)])

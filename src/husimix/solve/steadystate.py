@@ -2,140 +2,98 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-import jax.numpy as jnp
 import numpy as np
 
+from husimix._compilation import drop_compiled_if_many
 from husimix._errors import HusimixWarning, argument_error, check_integer, check_number
-from husimix.phasespace.manifolds import AbstractManifold, Bloch
-from husimix.phasespace.mixture import Mixture, product_state
+from husimix.ansatz import AbstractAnsatz, Problem
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
-from husimix.physics.symmetry.group import SymmetryGroup
-from husimix.solve import steady_dataset
-from husimix.solve.files import AbstractSavable
-from husimix.solve.journey import Status
-from husimix.solve.physicality import warn_of_violations
+from husimix.physics.symmetry.choice import Symmetry
+from husimix.results.diagnostics import smallest_probabilities, warn_of_violations
+from husimix.results.status import Status
+from husimix.results.steady_state import SteadyState
+from husimix.solve.checks import check_ansatz, check_model, check_stepping, default_state, mixed_state, problem_of
+from husimix.solve.ladder import climb
+from husimix.solve.run import message_of
 from husimix.solve.search import Found, search
-from husimix.solve.settings import TDVP
-from husimix.solve.setup import check_kind, check_observables, set_up
-from husimix.solve.symmetries import Symmetry
+from husimix.solve.stepping import Stepping
+from husimix.state import AbstractState
 
-if TYPE_CHECKING:
-    import xarray as xr
+__all__ = ["Search", "find", "steadystate"]
 
-__all__ = ["SteadyState", "steadystate"]
-
-# What starts may differ by, in any one-site expectation value, before several steady states are suspected.
+# What starts may differ by, in any expectation value, before several steady states are suspected.
 _DISAGREEMENT = 0.02
+# The longest evolution, in units of the inverse mean dissipation rate.
+_LONGEST = 60.0
 
 
-@dataclass(frozen=True, eq=False)
-class SteadyState(AbstractSavable):
-    """What `husimix.steadystate` returns.
+@dataclass(frozen=True)
+class Search:
+    """What all searches of one call of `steadystate` or `scan` have in common; see `steadystate` for each.
 
-    Attributes:
-        state: the stationary mixture.
-        bloch: (N, 3) ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ of each site.
-        expect: the observables by name.
-        residual: ‖𝓛R‖/‖R‖ in the metric, in 1/time: what keeps the state from being stationary, since the ansatz cannot
-            follow it. It tends to 0 with growing K.
-        speed: ‖Ṙ‖/‖R‖, in 1/time: what is left of the motion itself, most of it in what no expectation value sees.
-        drift: the largest rate of change of any expectation value of a site, of two neighbours, or of an observable,
-            in 1/time; where the state keeps wandering, of its means over windows of 5/rate.
-        gap: the slowest relaxation rate, from how the speed fell at the end of the evolution: an estimate of the
-            Liouvillian gap of the symmetric sector; nan if it did not fall exponentially.
-        disagreement: the largest difference of one-site expectation values and observables between starts.
-        alternatives: the stationary states of the other starts.
-        diagnostics: purity, smallest eigenvalues of reduced density matrices and what else `Result` knows of a time.
-        status: how the search ended; its value is the remedy if it did not find what was asked for.
-        model: the Lindbladian.
-        settings: every setting that the search depends on.
-        wall_time: seconds, compilation included.
+    Raises:
+        ValueError: for values that do not fit.
     """
 
-    state: Mixture
-    bloch: np.ndarray
-    expect: dict[str, float | complex]
-    residual: float
-    speed: float
-    drift: float
-    gap: float
-    disagreement: float
-    alternatives: list[Mixture]
-    diagnostics: dict[str, float]
-    status: Status
-    model: Lindbladian
-    settings: dict[str, Any]
-    wall_time: float
+    ansatz: AbstractAnsatz
+    tol: float | None
+    symmetry: Symmetry
+    observables: Mapping[str, Operator] | None
+    method: Stepping
+    seed: int
+    starts: int
+    max_drift: float
+    max_time: float | None
+    progress: bool
 
-    @property
-    def converged(self) -> bool:
-        """Whether the drift fell below the tolerance."""
-        return self.status is Status.COMPLETED
-
-    def to_xarray(self) -> "xr.Dataset":
-        """The numbers as a labelled dataset with the model, settings and versions in its attributes, states apart.
-
-        Returns:
-            A dataset with dimensions site and axis; one variable for each observable, `expect_NAME`, and for each
-            diagnostic, `diagnostic_NAME`.
-        """
-        return steady_dataset.steady_to_dataset(self)
-
-    def to_groups(self) -> "dict[str, xr.Dataset]":
-        """The groups of the file that `save` writes: the numbers, and one for every state."""
-        return steady_dataset.steady_groups(self)
-
-    def __repr__(self) -> str:
-        ending = "converged" if self.converged else "not converged"
-        return (
-            f"SteadyState: {self.state.n_sites} sites, {self.state.n_components} components, {ending}, "
-            f"residual {self.residual:.2g}, gap {self.gap:.3g}"
-        )
+    def __post_init__(self) -> None:
+        check_integer("starts", self.starts, 1)
+        check_number("max_drift", self.max_drift, above=0)
+        if self.max_time is not None:
+            check_number("max_time", self.max_time, above=0)
+        if self.tol is not None:
+            check_number("tol", self.tol, above=0)
 
 
 def steadystate(
     model: Lindbladian,
-    state: Mixture | None = None,
+    state: AbstractState | None = None,
     *,
-    components: int | None = None,
-    manifold: str | AbstractManifold = "bloch",
-    metric: str | float | Sequence[float] = "auto",
+    ansatz: AbstractAnsatz | str = "auto",
+    tol: float | None = None,
     symmetry: Symmetry = "auto",
-    window: int | None = None,
     observables: Mapping[str, Operator] | None = None,
-    method: TDVP | None = None,
+    method: Stepping | None = None,
     seed: int = 0,
     starts: int = 2,
-    tolerance: float = 3e-4,
+    max_drift: float = 3e-4,
     max_time: float | None = None,
     progress: bool = True,
 ) -> SteadyState:
     """The stationary state of an open spin system.
 
-    From each start the state is evolved until expectation values stand still. Where they come to rest slowly, Newton
-    steps solve F(θ) = μ e for the stationary point (docs/theory.md, eq. 23); where there is none, because K components
-    keep wandering, the search ends when means over windows of 5/rate stand still. Different ends of different starts
-    are reported as possible multistability.
+    From each start the state is evolved until expectation values stand still. Where they come to rest slowly, implicit
+    steps of pseudo-time lead on to the stationary point (docs/theory.md); where there is none, because the ansatz keeps
+    wandering, the search ends when means over windows of 5/rate stand still. Different ends of different starts are
+    reported as possible multistability.
 
     Args:
         model: the Lindbladian of N sites; must have dissipation.
         state: the first start; all spins down by default. The second is the maximally mixed state, further ones are
-            the first with other seeds. On the coherent manifold the second is that, too.
-        components: see `mesolve`.
-        manifold: see `mesolve`.
-        metric: see `mesolve`.
+            the first with other seeds.
+        ansatz: see `mesolve`.
+        tol: climb the ladder of the ansatz until the steady states of two rungs in a row differ by no more than this in
+            any one-site, nearest-neighbour or other observable. None takes the ansatz as it is.
         symmetry: see `mesolve`; a steady state that breaks the symmetry is found only without it.
-        window: see `mesolve`.
         observables: operators by name, measured in the steady state.
-        method: numerical settings, `TDVP()` by default.
-        seed: of the extra initial components.
+        method: how time is stepped, `Stepping()` by default.
+        seed: of whatever the ansatz takes at random.
         starts: how many starts to compare.
-        tolerance: the drift at which a state counts as stationary, in units of the mean dissipation rate.
+        max_drift: the drift at which a state counts as stationary, in units of the mean dissipation rate.
         max_time: the longest evolution, in the unit of 1/rate; 60 over the mean dissipation rate by default.
         progress: show a progress meter.
 
@@ -146,72 +104,134 @@ def steadystate(
     Raises:
         ValueError: for arguments that do not fit, or a model without dissipation, before anything is computed.
     """
-    began = time.perf_counter()
-    check_kind("model", model, Lindbladian, "Try hx.models.dissipative_ising(lattice).")
-    rate = dissipation_rate(model)
+    chosen, stepping = check_ansatz(ansatz), check_stepping(method)
+    wanted = Search(chosen, tol, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
+    return find(check_model("model", model), state, wanted, stacklevel=3)
+
+
+def find(model: Lindbladian, state: AbstractState | None, wanted: Search, stacklevel: int) -> SteadyState:
+    """The steady state of one model; see `steadystate`.
+
+    Args:
+        model: the Lindbladian.
+        state: the first start, or None for the default.
+        wanted: what is looked for, and how.
+        stacklevel: of warnings, counted from here.
+    """
+    began, rate = time.perf_counter(), dissipation_rate(model)
     if rate == 0:
         fix = "Without dissipation every function of the Hamiltonian is stationary; add hx.Dissipator(...)."
         raise argument_error("model", "have dissipation for a steady state", "a model without", fix)
-    check_integer("starts", starts, 1)
-    check_number("tolerance", tolerance, above=0)
-    longest = 60.0 / rate if max_time is None else check_number("max_time", max_time, above=0)
-    down = product_state(model.n_sites) if state is None and model.basis.dimension == 2 else state
-    first: Mixture = check_kind("state", down, Mixture, 'Try hx.product_state(n_sites, "down").')
-    chosen = {"components": components, "manifold": manifold, "metric": metric, "symmetry": symmetry}
-    chosen |= {"window": window, "method": method}
-    measured = check_observables(observables, first)
+    longest = _LONGEST / rate if wanted.max_time is None else wanted.max_time
+    start = default_state(model, wanted.ansatz) if state is None else state
+    problem = problem_of(model, start, longest, wanted.symmetry, wanted.observables, wanted.seed)
+    problem = replace(problem, rate=rate)
+    if wanted.tol is None:
+        attempt = _attempt(wanted.ansatz, problem, wanted.method, wanted, longest)
+        result = attempt.result
+    else:
+
+        def of_rung(ansatz: AbstractAnsatz, told: Problem, stepping: Stepping) -> _Attempt:
+            return _attempt(ansatz, told, stepping, wanted, longest)
+
+        end = climb(wanted.ansatz, problem, wanted.method, wanted.tol, of_rung, _status_of, _difference)
+        attempt, message = end.attempt, message_of(end.status, end.ansatz)
+        if end.status is Status.TOLERANCE_MISSED:
+            message = f"tol = {wanted.tol:g} is not met: the last two rungs differ by {end.error:.2g}. {message}"
+        settings = attempt.result.settings | {"tol": wanted.tol, "seed": wanted.seed, "rungs": list(end.labels)}
+        result = replace(
+            attempt.result, status=end.status, message=message, estimated_error=end.error, settings=settings
+        )
+    _warn(result, attempt, stacklevel + 1)
+    return replace(result, wall_time=time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """The steady state of one rung, and the searches that led to it."""
+
+    result: SteadyState
+    best: Found
+    ends: tuple[Found, ...]
+    ansatz: AbstractAnsatz
+
+
+def _status_of(attempt: _Attempt) -> Status:
+    return attempt.result.status
+
+
+def _difference(attempt: _Attempt, before: _Attempt | None) -> float:
+    """The estimated error of a rung from the one before; what the drift leaves where the ansatz is exact."""
+    if attempt.best.prepared.is_exact:
+        return attempt.result.drift / dissipation_rate(attempt.result.model)
+    return float("nan") if before is None else attempt.best.distance_from(before.best)
+
+
+def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wanted: Search, longest: float) -> _Attempt:
+    """Searches from all starts with one ansatz."""
     found: list[Found] = []
-    for number in range(starts):
-        begin = _mixed(first) if number == 1 and manifold == "bloch" else first
-        setup = set_up(model, begin, seed=seed + max(0, number - 1), **chosen)
-        found.append(search(setup, measured, tolerance * rate, rate, longest, progress))
+    for number in range(wanted.starts):
+        begin = mixed_state(problem.model, ansatz) if number == 1 else problem.state
+        told = replace(problem, state=begin, seed=problem.seed + max(0, number - 1))
+        drop_compiled_if_many()
+        prepared = ansatz.prepare(told)
+        found.append(search(prepared, told, stepping, wanted.max_drift * problem.rate, longest, wanted.progress))
         if found[-1].status is Status.INTERRUPTED:
             break
-    settings: dict[str, Any] = {"starts": starts, "tolerance": tolerance, "max_time": longest}
-    # What "auto" chose, since no diagnostic tells it.
-    gram = "factors" if found[0].setup.motion.factored else "matrix"
-    settings["method"] = found[0].setup.settings["method"] | {"gram": gram}
-    return _result(found, settings, time.perf_counter() - began)
-
-
-def _mixed(state: Mixture) -> Mixture:
-    """The maximally mixed state of as many sites."""
-    coordinates = jnp.zeros((1, state.n_sites, state.basis.size - 1))
-    return Mixture(jnp.ones(1), coordinates, Bloch(state.basis), SymmetryGroup.identity(state.n_sites))
-
-
-def _result(found: list[Found], settings: dict[str, Any], wall_time: float) -> SteadyState:
     settled = [f for f in found if f.status is Status.COMPLETED]
-    best = min(settled or found, key=lambda f: f.pace.flow)
+    best = min(settled or found, key=lambda f: f.certificate.flow)
     # An interrupted search tells nothing of where it would have ended.
     ends = [f for f in found if f.status is not Status.INTERRUPTED] or found
-    status = Status.INTERRUPTED if len(ends) < len(found) or ends[-1].status is Status.INTERRUPTED else best.status
-    disagreement = max(float(np.abs(f.values - best.values).max()) for f in ends)
-    if status is not Status.COMPLETED:
-        text = f"{status.value} The drift is {best.drift:.2g}."
-        warnings.warn(text, HusimixWarning, stacklevel=3)
-    if disagreement > _DISAGREEMENT:
-        text = (
-            f"The {len(ends)} starts end in states that differ by up to {disagreement:.2g}: there may be several "
-            "steady states (`alternatives` holds the others), or too few components."
-        )
-        warnings.warn(text, HusimixWarning, stacklevel=3)
-    look = best.look
-    purity = [] if len(best.setup.arrangement.background) else [look.purity]
-    warn_of_violations([np.inf], [look.physicality], purity, stacklevel=4)
-    return SteadyState(
-        state=best.recorder.mixture(best.point),
-        bloch=look.bloch,
-        expect=look.expect,
-        residual=best.pace.flow,
-        speed=best.pace.speed,
+    is_interrupted = len(ends) < len(found) or ends[-1].status is Status.INTERRUPTED
+    status = Status.INTERRUPTED if is_interrupted else best.status
+    sites, pairs = np.asarray(best.local_values.sites), np.asarray(best.local_values.pairs)
+    seen = smallest_probabilities(problem.model.basis, sites[None], pairs[None])
+    diagnostics = {name: np.asarray(value).item() for name, value in best.numbers.items()}
+    diagnostics |= {"smallest_probability_site": seen.site[0], "smallest_probability_pair": seen.pair[0]}
+    result = SteadyState(
+        state=best.state(),
+        local_values=sites,
+        expect={
+            n: best.observables[n].real.item() if o.is_hermitian else best.observables[n].item()
+            for n, o in problem.observables.items()
+        },
+        residual=float(best.certificate.flow),
+        speed=float(best.certificate.speed),
         drift=best.drift,
         gap=best.gap,
-        disagreement=disagreement,
-        alternatives=[f.recorder.mixture(f.point) for f in found if f is not best],
-        diagnostics=look.diagnostics() | {"components": len(best.point.weights)},
+        disagreement=max(f.distance_from(best) for f in ends),
+        alternatives=[f.state() for f in found if f is not best],
+        diagnostics=diagnostics,
         status=status,
-        model=best.setup.model,
-        settings=best.setup.settings | settings,
-        wall_time=wall_time,
+        message=message_of(status, ansatz),
+        model=problem.model,
+        settings={
+            "ansatz": best.prepared.settings,
+            "symmetry": best.prepared.symmetry,
+            "method": stepping.to_dict(),
+            "seed": problem.seed,
+            "starts": wanted.starts,
+            "max_drift": wanted.max_drift,
+            "max_time": longest,
+        },
+        wall_time=float("nan"),
     )
+    return _Attempt(result, best, tuple(ends), ansatz)
+
+
+def _warn(result: SteadyState, attempt: _Attempt, stacklevel: int) -> None:
+    if result.status is not Status.COMPLETED:
+        text = f"{result.message} The drift is {result.drift:.2g}."
+        warnings.warn(text, HusimixWarning, stacklevel)
+    if result.disagreement > _DISAGREEMENT:
+        text = (
+            f"The {len(attempt.ends)} starts end in states that differ by up to {result.disagreement:.2g}: there may "
+            "be several steady states (`alternatives` holds the others), or the ansatz is too small."
+        )
+        warnings.warn(text, HusimixWarning, stacklevel)
+    best = attempt.best
+    sites, pairs = np.asarray(best.local_values.sites), np.asarray(best.local_values.pairs)
+    seen = smallest_probabilities(result.model.basis, sites[None], pairs[None])
+    purity = np.array([value for name, value in result.diagnostics.items() if name == "purity"])
+    remedy = attempt.ansatz.remedies.get("UNPHYSICAL", "")
+    warn_of_violations([np.inf], seen, best.motion.pairs, purity, remedy, stacklevel + 1)

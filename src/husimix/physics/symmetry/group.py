@@ -1,7 +1,7 @@
 """Symmetry groups of a model: site permutations, each with a local rotation on every site.
 
 A permutation p moves site i to p[i]; the local map of an element is applied to what arrives. The average of a
-state over the group is what one mixture component stands for when a group is in use (docs/theory.md, eq. 13).
+state over the group is what one mixture component stands for when a group is in use (docs/theory.md, eq. 15).
 """
 
 import math
@@ -115,6 +115,13 @@ class SymmetryGroup(eqx.Module):
             return Transformation(self.permutations[index])
         maps = np.concatenate([np.eye(self.maps.shape[-1])[None], self.maps])
         return Transformation(self.permutations[index], maps[self.labels[index]])
+
+    def contains(self, operation: Transformation) -> bool:
+        """Whether an operation is an element, local maps up to rounding. Cost: G N."""
+        if operation.n_sites != self.n_sites:
+            return False
+        rows = np.flatnonzero((np.asarray(self.permutations) == operation.permutation).all(axis=1))
+        return any(self.element(row).is_same_as(operation) for row in rows.tolist())
 
     def __repr__(self) -> str:
         local = f", {len(self.maps)} local maps" if len(self.maps) else ""

@@ -82,6 +82,14 @@ class Transformation:
         maps = None if self.rotations is None else self.rotations[self.permutation].transpose(0, 2, 1)
         return Transformation(self.sources, maps)
 
+    def is_same_as(self, other: "Transformation") -> bool:
+        """Whether two operations are equal, local maps up to rounding."""
+        if not np.array_equal(self.permutation, other.permutation):
+            return False
+        if self.rotations is None or other.rotations is None:
+            return self.rotations is other.rotations
+        return bool(np.abs(self.rotations - other.rotations).max() < _TOLERANCE)
+
     def check_fits(self, name: str, n_sites: int, size: int) -> None:
         """Refuse to act on more sites than this operation has, or on sites with another D.
 

@@ -1,0 +1,307 @@
+"""Clusters as the user chooses them, and what they prepare."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import networkx as nx
+import numpy as np
+
+from husimix._errors import argument_error, check_integer, check_number
+from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
+from husimix.clusters.blocks import BlockRows, FramedMaps
+from husimix.clusters.equations import Dropped, Equations
+from husimix.clusters.measurements import Measurement
+from husimix.clusters.moments import MomentLayout, Point
+from husimix.clusters.motion import ClusterMotion
+from husimix.clusters.moves import MoveGroup, Touching, moves_into, reached_supports
+from husimix.clusters.orbits import Orbits
+from husimix.clusters.state import ClusterState
+from husimix.clusters.supports import BYTES_PER_NUMBER, Family, Neighbours, family_of, neighbours_of_maps
+from husimix.physics.basis import SiteBasis, husimi_weights
+from husimix.physics.local_maps import LocalMaps, local_maps
+from husimix.physics.neighbours import neighbour_pairs
+from husimix.physics.symmetry.choice import choose_symmetry
+from husimix.state import AbstractState
+
+__all__ = ["Clusters"]
+
+_GIB = 2**30
+_DEFAULT_SIZE, _FIRST_SIZE = 4, 2
+# Seconds for each number kept and each step, on two cores of a server processor of 2020; right to a factor of four.
+_SECONDS_PER_NUMBER = 3e-6
+_LONG = 3.0
+
+
+@register_ansatz
+@dataclasses.dataclass(frozen=True)
+class Clusters(AbstractAnsatz):
+    """One product background and all correlations inside connected clusters of at most m sites.
+
+    See docs/theory.md, eq. 23.
+
+    Args:
+        size: m; 1 is mean field, 2 the cumulant equations of second order between neighbours, N exact. None for 4, and
+            for the whole ladder from 2 on where a tolerance is asked for.
+        edge_damping: κ >= 0, in 1/time: moments of n = m - 1, m, … sites (and n >= 2) decay at the extra rates κ, 2κ, …
+            It cures run-aways where a cluster nearly fills the lattice, and costs accuracy elsewhere.
+        extra: further supports, each a sequence of two or more sites; their subsets are kept as well.
+        neighbours: the graph that clusters grow on, where it is not that of the sites which a term of 𝓛 joins: a
+            networkx graph of sites 0 to N - 1, (M, 2) pairs of sites, or a number: pairs whose terms have norms that
+            add up to more than this, in 1/time. All terms that meet kept supports act in any case.
+        certificate: compute the flow out of the kept supports at every step, as dear as a few velocities.
+        memory_limit: GiB that numbers and tables may take together.
+
+    Raises:
+        ValueError: for values out of range.
+    """
+
+    size: int | None = None
+    edge_damping: float = 0.0
+    extra: Sequence[Sequence[int]] = ()
+    neighbours: Any = None
+    certificate: bool = True
+    memory_limit: float = 4.0
+
+    name: ClassVar[str] = "clusters"
+    diagnostics: ClassVar[Mapping[str, str]] = {
+        "largest_edge_moment": "largest central moment of the supports of most sites",
+    }
+    remedies: ClassVar[Mapping[str, str]] = {
+        "TOLERANCE_MISSED": "Raise memory_limit of the clusters, add `extra` supports, or loosen tol.",
+        "STEP_COLLAPSE": "Take a smaller size, some edge_damping, or a mixture.",
+        "NON_FINITE": "Take a smaller size, some edge_damping, or a mixture.",
+        "NOT_STATIONARY": "Take larger clusters where the residual is high.",
+        "RUN_AWAY": "Take a smaller size, some edge_damping, or a mixture.",
+        "UNPHYSICAL": "Take larger clusters, and trust nothing before two sizes agree.",
+    }
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            check_integer("size", self.size, 1)
+        check_number("edge_damping", self.edge_damping, minimum=0)
+        check_number("memory_limit", self.memory_limit, above=0)
+        object.__setattr__(self, "extra", _checked_supports(self.extra))
+        if isinstance(self.neighbours, int | float):
+            check_number("neighbours", self.neighbours, minimum=0)
+        elif self.neighbours is not None and not isinstance(self.neighbours, nx.Graph):
+            object.__setattr__(self, "neighbours", _checked_pairs(self.neighbours))
+
+    @property
+    def label(self) -> str:
+        """The size in words."""
+        return "clusters" if self.size is None else f"clusters of {self.size}"
+
+    def prepare(self, problem: Problem) -> Prepared:
+        """The motion and the start of a run; see `AbstractAnsatz.prepare`."""
+        made = self._layout(problem)
+        layout, basis = made.layout, problem.model.basis
+        pairs = _pairs_of(problem, layout.orbits)
+        measured = {name: Measurement.of(operator, layout) for name, operator in problem.observables.items()}
+        motion = ClusterMotion(
+            equations=self._equations(made, basis),
+            pair_sites=jax.device_put(pairs.astype(np.int32)),
+            pair_moments=layout.lookup(pairs) if len(pairs) and 2 in layout.family.by_size else None,
+            measurements=measured,
+            norms=jax.device_put(np.linalg.norm(basis.matrices[1:], ord=2, axis=(1, 2))),
+            layout=layout,
+            pairs=pairs,
+        )
+        settings = self.to_dict() | {"size": self._size}
+        is_exact = problem.model.n_sites in (1, max(layout.family.by_size, default=1))
+        return Prepared(motion, _start(problem.state, layout), made.symmetry, settings, is_exact)
+
+    def first_rung(self, problem: Problem) -> "Clusters":
+        """These clusters, or with `size=None` those of 2 sites."""
+        size = min(_FIRST_SIZE, problem.model.n_sites)
+        return self if self.size is not None else dataclasses.replace(self, size=size)
+
+    def next_rung(self, problem: Problem) -> "Clusters | None":
+        """Clusters of one site more, if there are so many sites and they fit into memory."""
+        if self._size >= problem.model.n_sites:
+            return None
+        larger = dataclasses.replace(self, size=self._size + 1)
+        try:
+            larger._layout(problem)
+        except ValueError:  # they do not fit
+            return None
+        return larger
+
+    def estimate(self, problem: Problem) -> Estimate:
+        """What a run will need, without running it."""
+        roomy = dataclasses.replace(self, memory_limit=1e6)
+        layout = roomy._layout(problem).layout
+        memory = BYTES_PER_NUMBER * layout.n_numbers / _GIB
+        seconds = _SECONDS_PER_NUMBER * layout.n_numbers
+        advice = ["Choose a smaller size."] if memory > self.memory_limit or seconds > _LONG else []
+        if memory > self.memory_limit:
+            advice.append("Raise memory_limit of the clusters if the machine has more.")
+        parts: dict[str, int | float | str] = {"sites": len(layout.sites)}
+        parts |= {f"supports of {n}": len(rows) for n, rows in layout.family.by_size.items()}
+        return Estimate(layout.n_numbers, memory, self.memory_limit, seconds, parts, tuple(advice))
+
+    def product_state(self, values: np.ndarray, basis: SiteBasis) -> ClusterState:
+        """The background with these one-site expectation values, without moments."""
+        layout = MomentLayout.of(Orbits((), None, len(values), basis.size), Family({}), basis.size - 1)
+        return ClusterState(background=np.asarray(values, dtype=float)[:, 1:], moments={}, layout=layout)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as they were chosen, JSON-ready."""
+        neighbours = self.neighbours
+        if isinstance(neighbours, nx.Graph):
+            neighbours = [list(edge) for edge in neighbours.edges]
+        elif isinstance(neighbours, tuple):
+            neighbours = [list(pair) for pair in neighbours]
+        return {
+            "name": self.name,
+            "size": self.size,
+            "edge_damping": self.edge_damping,
+            "extra": [list(support) for support in self.extra],
+            "neighbours": neighbours,
+            "certificate": self.certificate,
+            "memory_limit": self.memory_limit,
+        }
+
+    @property
+    def _size(self) -> int:
+        return _DEFAULT_SIZE if self.size is None else self.size
+
+    def _layout(self, problem: Problem) -> "_Made":
+        """Which numbers there are. Raises ValueError for what does not fit the lattice or memory."""
+        model = problem.model
+        for support in self.extra:
+            if max(support) >= model.n_sites:
+                raise argument_error("extra", f"hold sites 0 to {model.n_sites - 1}", list(support))
+        choice = choose_symmetry(problem.symmetry, model, problem.state)
+        maps, size = local_maps(model), model.basis.size
+        pairs = _graph_pairs(self.neighbours, maps, model.n_sites)
+        orbits = Orbits(choice.all_generators, model.lattice, model.n_sites, size)
+        neighbours = Neighbours.of_pairs(pairs, model.n_sites)
+        family = family_of(neighbours, orbits, self._size, self.extra, size - 1, self.memory_limit)
+        return _Made(MomentLayout.of(orbits, family, size - 1), maps, choice.name)
+
+    def _equations(self, made: "_Made", basis: SiteBasis) -> Equations:
+        layout, maps = made.layout, made.maps
+        n_sites = layout.orbits.n_sites
+        dropped = reached_supports(layout, Touching(maps, n_sites)) if self.certificate else {}
+        # Of all maps those that touch a support whose rows are asked for.
+        asked = np.zeros(n_sites, dtype=bool)
+        for rows in (layout.sites[:, None], *layout.family.by_size.values(), *dropped.values()):
+            asked[rows.ravel()] = True
+        near = tuple(_restricted(some, asked) for some in maps)
+        touching, block_rows = Touching(near, n_sites), BlockRows(near, n_sites)
+
+        def into(rows: np.ndarray) -> tuple[MoveGroup, ...]:
+            return moves_into(rows, layout, touching, block_rows)
+
+        moves = {1: into(layout.sites[:, None])} | {n: into(rows) for n, rows in layout.family.by_size.items()}
+        missed = {n: Dropped(into(rows), _counted(layout, rows)) for n, rows in dropped.items()}
+        groups = [*moves.values(), *(d.moves for d in missed.values())]
+        shapes = {(1, 0)} | {(group.r, group.c) for some in groups for group in some}
+        by_rank = husimi_weights(basis)
+        return Equations(
+            maps=FramedMaps.of(near),
+            orbit_maps=jax.device_put(layout.orbits.maps),
+            sites=layout.all_sites(),
+            moves=moves,
+            dropped=missed if self.certificate else None,
+            site_multiplicity=_counted(layout, layout.sites[:, None]),
+            multiplicity={n: _counted(layout, rows) for n, rows in layout.family.by_size.items()},
+            g=jax.device_put(by_rank[basis.ranks][1:]),
+            edge_damping=jax.device_put(np.asarray(float(self.edge_damping))),
+            edge=max(1, self._size - 2),
+            shapes=tuple(sorted(shapes)),
+        )
+
+
+class _Made(NamedTuple):
+    """The numbers of a problem, the maps that move them, and the name of the symmetry."""
+
+    layout: MomentLayout
+    maps: tuple[LocalMaps, ...]
+    symmetry: str | None
+
+
+def _counted(layout: MomentLayout, rows: np.ndarray) -> Any:
+    return jax.device_put(layout.orbits.multiplicities(rows))
+
+
+def _restricted(maps: LocalMaps, asked: np.ndarray) -> LocalMaps:
+    """The maps that touch any of the sites that are asked for."""
+    kept = asked[maps.sites].any(axis=1)
+    return LocalMaps(maps.sites[kept], maps.matrices, maps.kinds[kept])
+
+
+def _pairs_of(problem: Problem, orbits: Orbits) -> np.ndarray:
+    """(M, 2) int: the neighbouring pairs of sites, one of each orbit."""
+    pairs = neighbour_pairs(problem.model)
+    return np.unique(orbits.canonical(pairs).sites, axis=0) if len(pairs) else pairs
+
+
+def _start(state: AbstractState, layout: MomentLayout) -> Point:
+    """A state in terms of a layout: moments that it does not keep are 0, those that the layout does not are dropped."""
+    local = state.local_values()[:, 1:]
+    rows = layout.family.by_size
+    if isinstance(state, ClusterState):
+        moments = {n: state.central_moments(sets) for n, sets in rows.items()}
+    else:
+        products = state.as_products()
+        if products is None:
+            fix = "Start from hx.product_state(...), a mixture, or a state of clusters."
+            raise argument_error("state", "be a sum of products or a state of clusters", repr(state), fix)
+        apart = products.vectors[:, :, 1:] - local
+        moments = {n: _moments_of(products.weights, apart, sets) for n, sets in rows.items()}
+    return Point(*jax.device_put((local[layout.sites], moments)))
+
+
+def _moments_of(weights: np.ndarray, apart: np.ndarray, sets: np.ndarray) -> np.ndarray:
+    """Σ_n w_n ⊗_i (v^n_i - b_i) of sets of sites, (S, (D - 1)^n)."""
+    total = np.zeros((len(sets), apart.shape[2] ** sets.shape[1]))
+    for weight, vectors in zip(weights, apart, strict=True):
+        value = np.full((len(sets), 1), weight)
+        for column in sets.T:
+            value = (value[:, :, None] * vectors[column][:, None, :]).reshape(len(sets), -1)
+        total += value
+    return total
+
+
+def _graph_pairs(neighbours: Any, maps: Sequence[LocalMaps], n_sites: int) -> np.ndarray:
+    if neighbours is None or isinstance(neighbours, int | float):
+        return neighbours_of_maps(maps, neighbours)
+    given = neighbours.edges if isinstance(neighbours, nx.Graph) else neighbours
+    pairs = np.array([tuple(pair) for pair in given], dtype=object).reshape(-1, 2)
+    known = all(isinstance(site, int | np.integer) and 0 <= site < n_sites for site in pairs.ravel())
+    if not known:
+        raise argument_error("neighbours", f"join sites 0 to {n_sites - 1}", list(map(tuple, pairs))[:4])
+    return pairs.astype(np.int64)
+
+
+def _checked_supports(extra: object) -> tuple[tuple[int, ...], ...]:
+    must, fix = "hold supports of two or more different sites", "Try extra=[(0, 5)]."
+    if isinstance(extra, str) or not isinstance(extra, Sequence | np.ndarray):
+        raise argument_error("extra", must, repr(extra), fix)
+    found = []
+    for support in extra:
+        if isinstance(support, str) or not isinstance(support, Sequence | np.ndarray):
+            raise argument_error("extra", must, repr(support), fix)
+        sites = tuple(check_integer("extra", site, 0) for site in support)
+        if len(sites) < 2 or len(set(sites)) < len(sites):
+            raise argument_error("extra", must, list(sites), fix)
+        found.append(tuple(sorted(sites)))
+    return tuple(found)
+
+
+def _checked_pairs(neighbours: object) -> tuple[tuple[int, int], ...]:
+    must = "be a networkx graph, pairs of sites, or a number"
+    if isinstance(neighbours, str) or not isinstance(neighbours, Sequence | np.ndarray):
+        raise argument_error("neighbours", must, repr(neighbours))
+    pairs = []
+    for pair in neighbours:
+        if np.shape(pair) != (2,):
+            raise argument_error("neighbours", must, repr(pair))
+        first, second = (check_integer("neighbours", site, 0) for site in pair)
+        if first == second:
+            raise argument_error("neighbours", "join different sites", (first, second))
+        pairs.append((first, second))
+    return tuple(pairs)

@@ -1,0 +1,148 @@
+"""The velocity of background and moments, and the flow out of the kept supports.
+
+Rows of kept supports are kept, the rest is dropped (docs/theory.md, eqs. 27 to 29 and 32). Nothing is inverted.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from husimix.ansatz import Certificate
+from husimix.clusters.blocks import FramedMaps
+from husimix.clusters.moments import Point, Sites
+from husimix.clusters.moves import MoveGroup
+
+__all__ = ["Dropped", "Equations"]
+
+
+class Dropped(NamedTuple):
+    """Supports of n sites that are not kept and that maps reach from kept ones.
+
+    Attributes:
+        moves: into them.
+        multiplicity: (S,) float, how many supports the orbit of each has.
+    """
+
+    moves: tuple[MoveGroup, ...]
+    multiplicity: Float[Array, " support"]
+
+
+class Equations(eqx.Module):
+    """The equations of motion of clusters.
+
+    Attributes:
+        maps: of the generator.
+        orbit_maps: (L, D - 1, D - 1), the local maps of the symmetry group.
+        sites: where the background of every site is found.
+        moves: by n = 1, 2, … those into the kept supports of n sites.
+        dropped: by n, those into supports that are not kept; None leaves the certificate out.
+        site_multiplicity: (U,) how many sites each orbit has.
+        multiplicity: by n, how many supports the orbit of each kept one has.
+        g: (D - 1,) metric weights of a site's letters.
+        edge_damping: κ.
+        edge: n beyond which moments are damped, by κ for each site more.
+        shapes: (r, c) of all blocks that moves need.
+    """
+
+    maps: FramedMaps
+    orbit_maps: Float[Array, "label letter letter"]
+    sites: Sites
+    moves: dict[int, tuple[MoveGroup, ...]]
+    dropped: dict[int, Dropped] | None
+    site_multiplicity: Float[Array, " orbit"]
+    multiplicity: dict[int, Float[Array, " support"]]
+    g: Float[Array, " letter"]
+    edge_damping: Float[Array, ""]
+    edge: int = eqx.field(static=True)
+    shapes: tuple[tuple[int, int], ...] = eqx.field(static=True)
+
+    def velocity(self, point: Point) -> Point:
+        """The rates of change. Cost: some tens of multiplications for each number kept."""
+        tables, drift = self._tables(point)
+        rates = {}
+        for n, values in point.moments.items():
+            rate = self._into(self.moves.get(n, ()), point.moments, tables, jnp.zeros_like(values))
+            rates[n] = rate - self._extra_rate(n) * values if n > self.edge else rate
+        return Point(drift, rates)
+
+    def certificate(self, point: Point, rates: Point) -> Certificate:
+        """The flow that is dropped (docs/theory.md, eq. 32), nan where it was left out.
+
+        Cost: that of a velocity on the dropped supports, as many as the next size of clusters has.
+        """
+        dropped = self._dropped_square(point)
+        drift = self.site_multiplicity @ (jnp.square(rates.background) @ self.g)
+        damped = {n: self._extra_rate(n) * values for n, values in point.moments.items() if n > self.edge}
+        undamped = {n: rate + damped[n] if n in damped else rate for n, rate in rates.moments.items()}
+        norm = 1.0 + self._squares(point.moments)
+        moved = drift + self._squares(rates.moments)
+        full = drift + self._squares(undamped) + dropped
+        missed = dropped + self._squares(damped)
+        tiny = jnp.finfo(float).tiny
+        return Certificate(
+            relative=jnp.sqrt(missed / norm),
+            absolute=jnp.sqrt(missed),
+            share=jnp.sqrt(missed / jnp.maximum(full, tiny)),
+            speed=jnp.sqrt(moved / norm),
+            flow=jnp.sqrt(full / norm),
+        )
+
+    def _extra_rate(self, n: int) -> Float[Array, ""]:
+        """Of the decay of moments of n sites (docs/theory.md, eq. 31)."""
+        return (n - self.edge) * self.edge_damping
+
+    def _dropped_square(self, point: Point) -> Float[Array, ""]:
+        """Σ g |row|² of all dropped supports of all orbits."""
+        if self.dropped is None:
+            return jnp.asarray(jnp.nan)
+        tables, _ = self._tables(point)
+        total = jnp.zeros(())
+        for n, dropped in self.dropped.items():
+            nothing = jnp.zeros((len(dropped.multiplicity), self.g.size**n))
+            rows = self._into(dropped.moves, point.moments, tables, nothing)
+            total = total + dropped.multiplicity @ (jnp.square(rows) @ self._weights(n))
+        return total
+
+    def _tables(self, point: Point) -> tuple[dict[tuple[int, int], Array], Array]:
+        """All tables of blocks, each with its last block, and the drift ḃ of the background of each orbit."""
+        background = self.sites.values(point.background, self.orbit_maps)
+        tables = self.maps.tables(background, self.shapes)
+
+        def closed(drift: Array) -> dict[tuple[int, int], Array]:
+            """With the moving frame, a block of -ḃ of each site, and the block that is 0."""
+            of_sites = -self.sites.values(drift, self.orbit_maps)[:, :, None]
+            framed = {**tables, (1, 0): jnp.concatenate([tables[1, 0], of_sites])}
+            return {shape: _with_zero(table) for shape, table in framed.items()}
+
+        nothing = jnp.zeros_like(point.background)
+        # Moves of single sites need no moving frame: there are no moments of no site but 1.
+        drift = self._into(self.moves[1], point.moments, closed(nothing), nothing)
+        return closed(drift), drift
+
+    def _into(
+        self, groups: tuple[MoveGroup, ...], moments: Mapping[int, Array], tables: Mapping, nothing: Array
+    ) -> Float[Array, "support string"]:
+        """What groups of moves bring, summed."""
+        total = nothing
+        for group in groups:
+            total = total + group.total(moments, self.orbit_maps, tables[group.r, group.c])
+        return total
+
+    def _squares(self, moments: Mapping[int, Array]) -> Float[Array, ""]:
+        """Σ g M² over all supports of all orbits."""
+        parts = [self.multiplicity[n] @ (jnp.square(m) @ self._weights(n)) for n, m in moments.items()]
+        return jnp.sum(jnp.stack(parts)) if parts else jnp.zeros(())
+
+    def _weights(self, n: int) -> Float[Array, " string"]:
+        """Products of metric weights for every string of n letters."""
+        weights = jnp.ones(1)
+        for _ in range(n):
+            weights = (weights[:, None] * self.g[None]).reshape(-1)
+        return weights
+
+
+def _with_zero(table: Float[Array, "block row column"]) -> Float[Array, "block row column"]:
+    return jnp.concatenate([table, jnp.zeros((1, *table.shape[1:]))])

@@ -1,0 +1,191 @@
+"""The numbers that move, and how the moments of any set of sites are read off them.
+
+A point holds the background of one site of each orbit and the central moments of one support of each orbit
+(docs/theory.md, eqs. 23 and 30). The moments of another support of the orbit are those with axes in another order and
+letters rotated; a `Lookup` is the table of this for many sets of one size.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from husimix.clusters.orbits import Canonical, Orbits
+from husimix.clusters.supports import Family
+
+__all__ = ["Lookup", "MomentLayout", "Point", "Sites", "axis_patterns"]
+
+
+class Point(NamedTuple):
+    """What moves; also its rates of change.
+
+    Attributes:
+        background: (U, D - 1), local expectation values of one site of each orbit.
+        moments: by n = 2, 3, … the central moments of the kept supports of n sites, (S_n, (D - 1)^n), the letter
+            of the last site fastest.
+    """
+
+    background: Float[Array, "orbit letter"]
+    moments: dict[int, Float[Array, "support string"]]
+
+
+class Lookup(eqx.Module):
+    """Where the moments of R sets of n sites are found.
+
+    Attributes:
+        variants: (V,) int, kept supports of n sites, each with its local maps undone.
+        labels: (V, n) int, the map of each axis; None where there are no local maps.
+        rows: (R,) int, the variant of each set; V for what is not kept, and then 0.
+        patterns: (R,) int, how the axes of the variant become those of the set.
+        strings: (P, (D - 1)^n) int, for each pattern where each string of letters of the set stands in the variant.
+    """
+
+    variants: Int[Array, " variant"]
+    labels: Int[Array, "variant n"] | None
+    rows: Int[Array, "*set"]
+    patterns: Int[Array, "*set"]
+    strings: Int[Array, "pattern string"]
+
+    def values(
+        self, moments: Float[Array, "support string"], maps: Float[Array, "label letter letter"]
+    ) -> Float[Array, "*set string"]:
+        """The moments of every set, (..., (D - 1)^n). Cost: n (D - 1) for each number of a variant, 1 of a set."""
+        kept = moments[self.variants]
+        if self.labels is not None:
+            n, letters = self.labels.shape[1], maps.shape[1]
+            tensor = kept.reshape(len(kept), *(letters,) * n)
+            for axis in range(n):
+                moved = jnp.moveaxis(tensor, 1 + axis, -1)
+                moved = jnp.einsum("v...b,vab->v...a", moved, maps[self.labels[:, axis]])
+                tensor = jnp.moveaxis(moved, -1, 1 + axis)
+            kept = tensor.reshape(kept.shape)
+        padded = jnp.concatenate([kept, jnp.zeros((1, kept.shape[1]))])
+        places = self.rows[..., None] * kept.shape[1] + self.strings[self.patterns]
+        return padded.reshape(-1)[places]
+
+    @property
+    def size(self) -> int:
+        """How many numbers `values` makes."""
+        return self.rows.size * self.strings.shape[1]
+
+
+class Sites(eqx.Module):
+    """Where the background of every site is found.
+
+    Attributes:
+        orbits: (N,) int, the orbit of each site.
+        labels: (N,) int, the map that undoes the local map on the way; None where there are none.
+    """
+
+    orbits: Int[Array, " site"]
+    labels: Int[Array, " site"] | None
+
+    def values(
+        self, background: Float[Array, "orbit letter"], maps: Float[Array, "label letter letter"]
+    ) -> Float[Array, "site letter"]:
+        """(N, D - 1), the background of every site."""
+        found = background[self.orbits]
+        return found if self.labels is None else jnp.einsum("iab,ib->ia", maps[self.labels], found)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MomentLayout:
+    """Which numbers there are, and how to look others up in them; made once for a run, in NumPy.
+
+    Two layouts are equal if they have the same group and the same numbers, so that runs share compiled programs.
+
+    Attributes:
+        orbits: of the symmetry group.
+        family: the kept supports.
+        sites: (U,) int, one site of each orbit.
+        letters: D - 1.
+    """
+
+    orbits: Orbits
+    family: Family
+    sites: np.ndarray
+    letters: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MomentLayout) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
+
+    @functools.cached_property
+    def _digest(self) -> bytes:
+        lattice = self.orbits.lattice
+        shape = None if lattice is None else (lattice.shape, len(lattice.basis))
+        digest = hashlib.blake2b(repr((self.orbits.n_sites, self.letters, shape)).encode())
+        for generator in self.orbits.generators:
+            digest.update(generator.permutation.tobytes())
+            if generator.rotations is not None:
+                digest.update(b"rotations" + generator.rotations.tobytes())
+        for n, rows in self.family.by_size.items():
+            digest.update(repr((n, rows.shape)).encode() + rows.tobytes())
+        return digest.digest()
+
+    @classmethod
+    def of(cls, orbits: Orbits, family: Family, letters: int) -> "MomentLayout":
+        """With one site of each orbit."""
+        rows = orbits.canonical(np.arange(orbits.n_sites)[:, None]).sites
+        return cls(orbits, family, np.unique(rows), letters)
+
+    @property
+    def sizes(self) -> range:
+        """The numbers of sites n of kept supports, 2 first."""
+        return range(2, max(self.family.by_size, default=1) + 1)
+
+    @property
+    def n_numbers(self) -> int:
+        """How many numbers move."""
+        return len(self.sites) * self.letters + self.family.n_numbers(self.letters)
+
+    def all_sites(self) -> Sites:
+        """The background of every site."""
+        found = self.orbits.canonical(np.arange(self.orbits.n_sites)[:, None])
+        labels = None if len(self.orbits.maps) == 1 else found.labels[:, 0].astype(np.int32)
+        return Sites(*jax.device_put((np.searchsorted(self.sites, found.sites[:, 0]).astype(np.int32), labels)))
+
+    def lookup(self, sets: np.ndarray) -> Lookup:
+        """Of (R, n) different sites in any order along each row; what is not kept is 0."""
+        found = self.orbits.canonical(sets)
+        return self.lookup_of(found, self.family.find(found.sites))
+
+    def lookup_of(self, found: Canonical, place: np.ndarray) -> Lookup:
+        """Of sets whose representatives and their places among the kept supports are known."""
+        kept = place >= 0
+        keys = np.column_stack([place, _unmoved(found) if len(self.orbits.maps) > 1 else np.zeros((len(place), 0))])
+        variants, rows = np.unique(keys[kept].astype(np.int64), axis=0, return_inverse=True)
+        all_rows = np.full(len(place), len(variants))
+        all_rows[kept] = rows.reshape(-1)
+        patterns, strings = axis_patterns(found.axes, self.letters)
+        labels = variants[:, 1:].astype(np.int32) if len(self.orbits.maps) > 1 else None
+        tables = variants[:, 0].astype(np.int32), labels, all_rows.astype(np.int32), patterns, strings
+        return Lookup(*jax.device_put(tables))
+
+
+def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different orders of axes among (R, n), and where strings of letters stand in each.
+
+    Returns:
+        (R,) int the pattern of each row, (P, letters^n) int for each pattern the place of every string.
+    """
+    n = axes.shape[1]
+    distinct, patterns = np.unique(axes, axis=0, return_inverse=True)
+    digits = np.indices((letters,) * n).reshape(n, -1)
+    strides = letters ** (n - 1 - distinct)
+    return patterns.reshape(-1).astype(np.int32), (strides @ digits).astype(np.int32)
+
+
+def _unmoved(found: Canonical) -> np.ndarray:
+    """(R, n), the labels by axis of the representative."""
+    labels = np.zeros_like(found.labels)
+    np.put_along_axis(labels, found.axes, found.labels, axis=1)
+    return labels

@@ -1,0 +1,171 @@
+"""Which supports are kept: every set of sites inside some connected cluster of at most m sites, one of each orbit."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from husimix._errors import argument_error
+from husimix.clusters.orbits import Orbits
+from husimix.physics.local_maps import LocalMaps
+
+__all__ = ["BYTES_PER_NUMBER", "Family", "Neighbours", "family_of", "neighbours_of_maps", "rows_in"]
+
+# Bytes for each number kept: the moment itself, the stages of a step, and what the tables of moves gather.
+BYTES_PER_NUMBER = 1000
+_GIB = 2**30
+
+
+class Neighbours(NamedTuple):
+    """A graph as rows of equal length.
+
+    Attributes:
+        table: (N, degree) int, the neighbours of each site; N fills up.
+        degree: (N,) int.
+    """
+
+    table: np.ndarray
+    degree: np.ndarray
+
+    @classmethod
+    def of_pairs(cls, pairs: np.ndarray, n_sites: int) -> "Neighbours":
+        """The graph of (M, 2) pairs of sites."""
+        both = np.unique(np.concatenate([pairs, pairs[:, ::-1]]).reshape(-1, 2), axis=0)
+        degree = np.bincount(both[:, 0], minlength=n_sites)
+        table = np.full((n_sites, int(degree.max(initial=0))), n_sites)
+        starts = np.cumsum(degree) - degree
+        table[both[:, 0], np.arange(len(both)) - starts[both[:, 0]]] = both[:, 1]
+        return cls(table, degree)
+
+
+class Family(NamedTuple):
+    """The kept supports of each size, one of each orbit.
+
+    Attributes:
+        by_size: by number of sites n >= 2, (S_n, n) int rows in increasing order.
+    """
+
+    by_size: dict[int, np.ndarray]
+
+    def find(self, rows: np.ndarray) -> np.ndarray:
+        """(R,) int: the place of canonical rows of n sites among the supports of that size; -1 if not kept."""
+        known = self.by_size.get(rows.shape[1])
+        return np.full(len(rows), -1) if known is None else rows_in(known, rows)
+
+    def n_numbers(self, letters: int) -> int:
+        """How many moments there are with so many letters a site."""
+        return sum(len(rows) * letters**n for n, rows in self.by_size.items())
+
+
+def neighbours_of_maps(maps: Sequence[LocalMaps], cutoff: float | None = None) -> np.ndarray:
+    """(M, 2) int: the pairs of sites that a map acts on; with a cutoff those whose strengths add up to more."""
+    pairs, strengths = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
+    for some in maps:
+        for first, second in itertools.combinations(range(some.sites.shape[1]), 2):
+            pairs.append(some.sites[:, [first, second]])
+            strengths.append(some.strengths)
+    rows, index = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
+    total = np.bincount(index.reshape(-1), np.concatenate(strengths), minlength=len(rows))
+    return rows if cutoff is None else rows[total > cutoff]
+
+
+def family_of(
+    neighbours: Neighbours,
+    orbits: Orbits,
+    size: int,
+    extra: Iterable[Sequence[int]],
+    letters: int,
+    memory_limit: float,
+) -> Family:
+    """The family of all clusters of at most `size` sites, and supports added by hand.
+
+    Clusters grow by one neighbour at a time, one of each orbit at each size, so that nothing grows with the lattice
+    where there are translations.
+
+    Args:
+        neighbours: the graph.
+        orbits: of the symmetry group.
+        size: m.
+        extra: further supports; their subsets are added as well.
+        letters: D - 1.
+        memory_limit: in GiB.
+
+    Returns:
+        The family.
+
+    Raises:
+        ValueError: for a family that does not fit, before it is enumerated.
+    """
+    sites = np.arange(len(neighbours.degree))[:, None]
+    clusters = [_distinct(orbits.canonical(sites).sites)]
+    for n in range(1, size):
+        grown = _grown(clusters, n, size, neighbours, letters, memory_limit)
+        if not len(grown):
+            break
+        clusters.append(_distinct(orbits.canonical(grown).sites))
+    found: dict[int, list[np.ndarray]] = {}
+    for rows in [*clusters, *(np.sort(np.array([support]), axis=1) for support in extra)]:
+        for n in range(2, rows.shape[1] + 1):
+            chosen = [rows[:, list(places)] for places in itertools.combinations(range(rows.shape[1]), n)]
+            found.setdefault(n, []).append(orbits.canonical(np.concatenate(chosen)).sites)
+    by_size = {n: _distinct(np.concatenate(rows)) for n, rows in sorted(found.items())}
+    family = Family(by_size)
+    _check_memory(family.n_numbers(letters), size, memory_limit)
+    return family
+
+
+def rows_in(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(R,) int: the place of each row among known rows in increasing order; -1 where it is not there."""
+    if not len(known) or not len(rows):
+        return np.full(len(rows), -1)
+    keys, wanted = _keys(known, rows)
+    place = np.searchsorted(keys, wanted)
+    inside = np.minimum(place, len(keys) - 1)
+    return np.where(keys[inside] == wanted, inside, -1)
+
+
+def _grown(
+    clusters: list[np.ndarray], n: int, size: int, neighbours: Neighbours, letters: int, memory_limit: float
+) -> np.ndarray:
+    """All sets of n + 1 sites that the clusters of n sites and one neighbour make, with repetitions."""
+    rows = clusters[-1]
+    # Each cluster counts at least its own moments; those of the next sizes are more by the growth so far.
+    ratio = len(rows) / len(clusters[-2]) if n > 1 else max(1.0, float(neighbours.degree.mean()))
+    count = len(rows) * letters**n * (max(1.0, 0.5 * ratio) * letters) ** (size - n) / max(1, size - n)
+    _check_memory(count, size, memory_limit)
+    degree = neighbours.table.shape[1]
+    if 8 * len(rows) * n * degree * (n + 1) > memory_limit * _GIB:
+        _check_memory(np.inf, size, memory_limit)
+    added = neighbours.table[rows].reshape(len(rows), -1)
+    grown = np.concatenate([np.repeat(rows, added.shape[1], axis=0), added.reshape(-1, 1)], axis=1)
+    new = (added < len(neighbours.degree)).ravel() & (grown[:, :-1] != grown[:, -1:]).all(axis=1)
+    return _distinct(np.sort(grown[new], axis=1))
+
+
+def _check_memory(n_numbers: float, size: int, memory_limit: float) -> None:
+    needed = BYTES_PER_NUMBER * n_numbers / _GIB
+    if needed > memory_limit:
+        about = f"about {n_numbers:.1e} numbers, {needed:.1f} GiB" if np.isfinite(n_numbers) else "far more"
+        fix = "Choose a smaller size, give `neighbours` a cutoff, or raise memory_limit of the clusters."
+        got = f"{size}: {about} of {memory_limit:g} GiB allowed"
+        raise argument_error("size", "give a set of supports that fits into memory", got, fix)
+
+
+def _distinct(rows: np.ndarray) -> np.ndarray:
+    """The different rows, in increasing order."""
+    if not len(rows):
+        return rows
+    keys, _ = _keys(rows, rows[:0])
+    return rows[np.unique(keys, return_index=True)[1]]
+
+
+def _keys(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One number for each row of two tables, increasing with the rows and equal for equal ones."""
+    base = int(max(first.max(initial=0), second.max(initial=0))) + 1
+    if first.shape[1] * np.log2(max(base, 2)) < 62:
+        weights = base ** np.arange(first.shape[1] - 1, -1, -1, dtype=np.int64)
+        return first @ weights, second @ weights
+    both = np.concatenate([first, second])
+    keys = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
+    return keys[: len(first)], keys[len(first) :]

@@ -1,0 +1,1 @@
+"""What comes out: results, steady states, scans, their diagnostics, datasets and files."""
