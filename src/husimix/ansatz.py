@@ -30,7 +30,7 @@ __all__ = [
     "LocalValues",
     "Prepared",
     "Problem",
-    "named_ansatz",
+    "chosen_ansatze",
     "register_ansatz",
 ]
 
@@ -262,7 +262,7 @@ class AbstractAnsatz(abc.ABC):
 
 
 _ANSATZE: dict[str, Callable[[], AbstractAnsatz]] = {}
-_DEFAULT = "mixture"
+_TRIED_BY_AUTO = ("clusters", "mixture")
 
 AnsatzClass = TypeVar("AnsatzClass", bound=type[AbstractAnsatz])
 
@@ -273,12 +273,19 @@ def register_ansatz(cls: AnsatzClass) -> AnsatzClass:
     return cls
 
 
-def named_ansatz(ansatz: AbstractAnsatz | str) -> AbstractAnsatz:
-    """The ansatz of a name, of "auto" the default; an ansatz passes through. Raises ValueError for anything else."""
+def chosen_ansatze(ansatz: AbstractAnsatz | str) -> tuple[AbstractAnsatz, ...]:
+    """What to try, in this order.
+
+    Args:
+        ansatz: an ansatz; the name of one, for its defaults; or "auto", for clusters and then a mixture.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if isinstance(ansatz, AbstractAnsatz):
-        return ansatz
+        return (ansatz,)
     if not isinstance(ansatz, str):
         names = ", ".join(f'"{name}"' for name in ("auto", *_ANSATZE))
         raise argument_error("ansatz", f"be an ansatz or one of {names}", repr(ansatz))
     name = check_choice("ansatz", ansatz, ("auto", *_ANSATZE))
-    return _ANSATZE[_DEFAULT if name == "auto" else name]()
+    return tuple(_ANSATZE[each]() for each in (_TRIED_BY_AUTO if name == "auto" else (name,)))

@@ -192,6 +192,7 @@ class RunSection(AbstractSection):
     """[run]: what else `husimix.mesolve` and `husimix.steadystate` take; keys that are not set keep their defaults."""
 
     tol: float | None = real("tol = 1e-2")
+    time_limit: float | None = real("time_limit = 300.0")
     symmetry: str | None = section_key(f"be one of {', '.join(SYMMETRIES)}", 'symmetry = "auto"')
     seed: int | None = whole("seed = 0")
     save_states: bool | None = section_key("be true or false", "save_states = false")

@@ -33,12 +33,13 @@ class Choices:
     """How a run file wants its task carried out; what it leaves open has the defaults of the library.
 
     Attributes:
-        ansatz, tol, symmetry, method, seed: see `husimix.mesolve`.
+        ansatz, tol, time_limit, symmetry, method, seed: see `husimix.mesolve`.
         save_states: see `husimix.mesolve`; of time evolutions only.
     """
 
     ansatz: AbstractAnsatz | str = "auto"
     tol: float | None = None
+    time_limit: float = 300.0
     symmetry: str | None = "auto"
     method: Stepping | None = None
     seed: int = 0
@@ -103,6 +104,7 @@ class AbstractTask(ABC):
         return {
             "ansatz": chosen.ansatz,
             "tol": chosen.tol,
+            "time_limit": chosen.time_limit,
             "symmetry": chosen.symmetry,
             "method": chosen.method,
             "seed": chosen.seed,

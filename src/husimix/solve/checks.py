@@ -5,18 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from husimix._errors import argument_error, check_integer
-from husimix.ansatz import AbstractAnsatz, Problem, named_ansatz
+from husimix._errors import argument_error, check_integer, check_number
+from husimix.ansatz import AbstractAnsatz, Problem, chosen_ansatze
 from husimix.physics.basis import coherent_vectors
 from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry.choice import Symmetry
+from husimix.solve.ladder import Ladders
 from husimix.solve.stepping import Stepping
 from husimix.state import AbstractState, check_operator
 
 __all__ = [
-    "check_ansatz",
     "check_kind",
+    "check_ladders",
     "check_model",
     "check_stepping",
     "check_times",
@@ -25,6 +26,8 @@ __all__ = [
     "problem_of",
 ]
 
+# What "auto" climbs to where no tolerance is named.
+_TOLERANCE = 1e-2
 _START = 'Try hx.product_state(n_sites, "down").'
 
 
@@ -45,9 +48,13 @@ def check_stepping(method: Stepping | None) -> Stepping:
     return check_kind("method", Stepping() if method is None else method, Stepping, "Try hx.Stepping(rtol=1e-4).")
 
 
-def check_ansatz(ansatz: AbstractAnsatz | str) -> AbstractAnsatz:
-    """The ansatz that was chosen, by name or as an object."""
-    return named_ansatz(ansatz)
+def check_ladders(ansatz: AbstractAnsatz | str, tol: float | None, time_limit: float) -> Ladders:
+    """What to climb or to run. Raises ValueError for an ansatz that is none, and numbers out of range."""
+    chosen = chosen_ansatze(ansatz)
+    if tol is not None:
+        check_number("tol", tol, above=0)
+    check_number("time_limit", time_limit, above=0)
+    return Ladders(chosen, _TOLERANCE if tol is None and len(chosen) > 1 else tol, time_limit)
 
 
 def check_times(tsave: Sequence[float] | np.ndarray) -> np.ndarray:

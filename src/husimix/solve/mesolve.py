@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from husimix._errors import HusimixWarning, check_number
+from husimix._errors import HusimixWarning
 from husimix.ansatz import AbstractAnsatz, Problem
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry.choice import Symmetry
 from husimix.results.result import Result
 from husimix.results.status import Status
-from husimix.solve.checks import check_ansatz, check_model, check_stepping, check_times, problem_of
-from husimix.solve.ladder import climb
+from husimix.solve.checks import check_ladders, check_model, check_stepping, check_times, problem_of
+from husimix.solve.ladder import Ladders, Rungs, climb
 from husimix.solve.run import Evolution, Run, carry_out, message_of
 from husimix.solve.stepping import Stepping
 from husimix.state import AbstractState
@@ -30,6 +30,7 @@ def mesolve(
     *,
     ansatz: AbstractAnsatz | str = "auto",
     tol: float | None = None,
+    time_limit: float = 300.0,
     symmetry: Symmetry = "auto",
     observables: Mapping[str, Operator] | None = None,
     method: Stepping | None = None,
@@ -45,10 +46,12 @@ def mesolve(
         model: the Lindbladian of N sites.
         state: the initial state, from `product_state` or an earlier run, whose history goes on.
         tsave: (T,) increasing times, in the unit of 1/rate; the first is the initial time.
-        ansatz: `hx.Mixture(...)`, `hx.Clusters(...)`, or "auto".
+        ansatz: "auto" climbs to a tolerance: clusters of 2, 3, … sites, and where these miss it a mixture;
+            `hx.Clusters(...)` or `hx.Mixture(...)` runs once as it is, unless a tolerance is named.
         tol: climb the ladder of the ansatz until two rungs in a row, the later one with finer time steps and another
             seed, differ by no more than this in any one-site, nearest-neighbour or other observable at any time. The
-            difference is `diagnostics["estimated_error"]` of the result. None runs the ansatz once as it is.
+            difference is `diagnostics["estimated_error"]` of the result. None is 1e-2 for "auto".
+        time_limit: seconds; no rung is begun that is expected to end later. The first is always run.
         symmetry: "auto" uses all that model and state have of translations, point group and π rotations;
             "translations" those alone, and insists on them; None uses none; or a `SymmetryGroup`, or its generators
             as `Transformation` objects or site permutations.
@@ -65,13 +68,13 @@ def mesolve(
         ValueError: for any argument that does not fit, before anything is computed.
     """
     check_model("model", model)
-    times, chosen = check_times(tsave), check_ansatz(ansatz)
+    times, ladders = check_times(tsave), check_ladders(ansatz, tol, time_limit)
     problem = problem_of(model, state, float(np.ptp(times)), symmetry, observables, seed)
     evolution = Evolution(times, check_stepping(method), bool(save_states), bool(progress))
-    if tol is None:
-        run = carry_out(chosen, problem, evolution)
+    if ladders.tol is None:
+        run = carry_out(ladders.ansatze[0], problem, evolution)
     else:
-        run = _to_tolerance(chosen, problem, evolution, check_number("tol", tol, above=0))
+        run = _to_tolerance(ladders, problem, evolution, ladders.tol)
     result = run.result
     if result.status is not Status.COMPLETED:
         reached = "" if result.completed else f"The run stopped at t = {result.final_state.history.time:.6g}. "
@@ -80,8 +83,8 @@ def mesolve(
     return result
 
 
-def _to_tolerance(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution, tolerance: float) -> Run:
-    """The last run of a ladder, with its estimated errors."""
+def _to_tolerance(ladders: Ladders, problem: Problem, evolution: Evolution, tolerance: float) -> Run:
+    """The run that ladders end with, and its estimated errors."""
     began = time.perf_counter()
 
     def attempt(rung: AbstractAnsatz, told: Problem, stepping: Stepping) -> Run:
@@ -90,12 +93,11 @@ def _to_tolerance(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution
     def error_of(run: Run, before: Run | None) -> float:
         return float(np.max(_errors(run, before)[0]))
 
-    end = climb(ansatz, problem, evolution.stepping, tolerance, attempt, lambda run: run.result.status, error_of)
+    end = climb(ladders, problem, evolution.stepping, Rungs(attempt, lambda run: run.result.status, error_of))
     run, (largest, errors) = end.attempt, _errors(end.attempt, end.before)
     message = message_of(end.status, end.ansatz)
     if end.status is Status.TOLERANCE_MISSED:
-        found = f"the last two rungs differ by {end.error:.2g}" if np.isfinite(end.error) else "there is one rung only"
-        message = f"tol = {tolerance:g} is not met: {found}. {message}{_of_steps(run, tolerance)}"
+        message = f"{end.shortfall(tolerance)} {message}{_of_steps(run, tolerance)}"
     return run.told(
         status=end.status,
         message=message,

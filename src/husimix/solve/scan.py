@@ -14,7 +14,7 @@ from husimix.physics.symmetry.invariance import Invariance
 from husimix.results.scan import Scan
 from husimix.results.status import Status
 from husimix.results.steady_state import SteadyState
-from husimix.solve.checks import check_ansatz, check_model, check_stepping, problem_of
+from husimix.solve.checks import check_ladders, check_model, check_stepping, problem_of
 from husimix.solve.steadystate import Search, find
 from husimix.solve.stepping import Stepping
 from husimix.state import AbstractState
@@ -31,6 +31,7 @@ def scan(
     backward: bool = False,
     ansatz: AbstractAnsatz | str = "auto",
     tol: float | None = None,
+    time_limit: float = 300.0,
     symmetry: Symmetry = "auto",
     observables: Mapping[str, Operator] | None = None,
     method: Stepping | None = None,
@@ -54,6 +55,7 @@ def scan(
         backward: go back as well, from the last to the first: where both ways differ there is hysteresis.
         ansatz: see `steadystate`, as all that follow.
         tol: see `steadystate`.
+        time_limit: see `mesolve`; of each point.
         symmetry: see `steadystate`.
         observables: see `steadystate`.
         method: see `steadystate`.
@@ -75,8 +77,8 @@ def scan(
         fix = "Try lambda g: hx.models.dissipative_ising(lattice, g=g)."
         raise argument_error("model_of", "be a function that makes a model of a value", repr(model_of), fix)
     models = _check_models([model_of(float(value)) for value in points])
-    chosen, stepping = check_ansatz(ansatz), check_stepping(method)
-    wanted = Search(chosen, tol, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
+    ladders, stepping = check_ladders(ansatz, tol, time_limit), check_stepping(method)
+    wanted = Search(ladders, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
     if state is not None:
         problem_of(models[0], state, 1.0, symmetry, observables, seed)
     line, remarks = list(zip(points.tolist(), models, strict=True)), []

@@ -16,8 +16,8 @@ from husimix.physics.symmetry.choice import Symmetry
 from husimix.results.diagnostics import smallest_probabilities, warn_of_violations
 from husimix.results.status import Status
 from husimix.results.steady_state import SteadyState
-from husimix.solve.checks import check_ansatz, check_model, check_stepping, default_state, mixed_state, problem_of
-from husimix.solve.ladder import climb
+from husimix.solve.checks import check_ladders, check_model, check_stepping, default_state, mixed_state, problem_of
+from husimix.solve.ladder import Ladders, Rungs, climb
 from husimix.solve.run import message_of
 from husimix.solve.search import Found, search
 from husimix.solve.stepping import Stepping
@@ -39,8 +39,7 @@ class Search:
         ValueError: for values that do not fit.
     """
 
-    ansatz: AbstractAnsatz
-    tol: float | None
+    ladders: Ladders
     symmetry: Symmetry
     observables: Mapping[str, Operator] | None
     method: Stepping
@@ -55,8 +54,6 @@ class Search:
         check_number("max_drift", self.max_drift, above=0)
         if self.max_time is not None:
             check_number("max_time", self.max_time, above=0)
-        if self.tol is not None:
-            check_number("tol", self.tol, above=0)
 
 
 def steadystate(
@@ -65,6 +62,7 @@ def steadystate(
     *,
     ansatz: AbstractAnsatz | str = "auto",
     tol: float | None = None,
+    time_limit: float = 300.0,
     symmetry: Symmetry = "auto",
     observables: Mapping[str, Operator] | None = None,
     method: Stepping | None = None,
@@ -87,7 +85,9 @@ def steadystate(
             the first with other seeds.
         ansatz: see `mesolve`.
         tol: climb the ladder of the ansatz until the steady states of two rungs in a row differ by no more than this in
-            any one-site, nearest-neighbour or other observable. None takes the ansatz as it is.
+            any one-site, nearest-neighbour or other observable. None is 1e-2 for "auto", and else takes the ansatz as
+            it is.
+        time_limit: see `mesolve`.
         symmetry: see `mesolve`; a steady state that breaks the symmetry is found only without it.
         observables: operators by name, measured in the steady state.
         method: how time is stepped, `Stepping()` by default.
@@ -104,8 +104,8 @@ def steadystate(
     Raises:
         ValueError: for arguments that do not fit, or a model without dissipation, before anything is computed.
     """
-    chosen, stepping = check_ansatz(ansatz), check_stepping(method)
-    wanted = Search(chosen, tol, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
+    ladders, stepping = check_ladders(ansatz, tol, time_limit), check_stepping(method)
+    wanted = Search(ladders, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
     return find(check_model("model", model), state, wanted, stacklevel=3)
 
 
@@ -118,27 +118,27 @@ def find(model: Lindbladian, state: AbstractState | None, wanted: Search, stackl
         wanted: what is looked for, and how.
         stacklevel: of warnings, counted from here.
     """
-    began, rate = time.perf_counter(), dissipation_rate(model)
+    began, rate, ladders = time.perf_counter(), dissipation_rate(model), wanted.ladders
     if rate == 0:
         fix = "Without dissipation every function of the Hamiltonian is stationary; add hx.Dissipator(...)."
         raise argument_error("model", "have dissipation for a steady state", "a model without", fix)
     longest = _LONGEST / rate if wanted.max_time is None else wanted.max_time
-    start = default_state(model, wanted.ansatz) if state is None else state
+    start = default_state(model, ladders.ansatze[0]) if state is None else state
     problem = problem_of(model, start, longest, wanted.symmetry, wanted.observables, wanted.seed)
     problem = replace(problem, rate=rate)
-    if wanted.tol is None:
-        attempt = _attempt(wanted.ansatz, problem, wanted.method, wanted, longest)
+    if ladders.tol is None:
+        attempt = _attempt(ladders.ansatze[0], problem, wanted.method, wanted, longest)
         result = attempt.result
     else:
 
         def of_rung(ansatz: AbstractAnsatz, told: Problem, stepping: Stepping) -> _Attempt:
             return _attempt(ansatz, told, stepping, wanted, longest)
 
-        end = climb(wanted.ansatz, problem, wanted.method, wanted.tol, of_rung, _status_of, _difference)
+        end = climb(ladders, problem, wanted.method, Rungs(of_rung, _status_of, _difference))
         attempt, message = end.attempt, message_of(end.status, end.ansatz)
         if end.status is Status.TOLERANCE_MISSED:
-            message = f"tol = {wanted.tol:g} is not met: the last two rungs differ by {end.error:.2g}. {message}"
-        settings = attempt.result.settings | {"tol": wanted.tol, "seed": wanted.seed, "rungs": list(end.labels)}
+            message = f"{end.shortfall(ladders.tol)} {message}"
+        settings = attempt.result.settings | {"tol": ladders.tol, "seed": wanted.seed, "rungs": list(end.labels)}
         result = replace(
             attempt.result, status=end.status, message=message, estimated_error=end.error, settings=settings
         )
