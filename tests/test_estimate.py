@@ -17,7 +17,8 @@ def ising(length):
 
 def test_estimates_grow_with_components_and_shrink_with_symmetry():
     model = ising(8)
-    full, broad = hx.estimate(model), hx.estimate(model, symmetry="translations")
+    mixture = hx.Mixture()
+    full, broad = (hx.estimate(model, ansatz=mixture, symmetry=symmetry) for symmetry in ("auto", "translations"))
     assert full.n_parameters == 8 * (1 + 3 * 15) and broad.n_parameters == 8 * (1 + 3 * 64)
     assert full.memory < broad.memory and full.seconds_per_step < broad.seconds_per_step
     assert hx.estimate(model, ansatz=hx.Mixture(components=16)).seconds_per_step > 2 * full.seconds_per_step
