@@ -15,7 +15,7 @@ from husimix.clusters.equations import Dropped, Equations
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import MomentLayout, Point
 from husimix.clusters.motion import ClusterMotion
-from husimix.clusters.moves import MoveGroup, Touching, moves_into, reached_supports
+from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
 from husimix.clusters.orbits import Orbits
 from husimix.clusters.state import ClusterState
 from husimix.clusters.supports import BYTES_PER_NUMBER, Family, Neighbours, family_of, neighbours_of_maps
@@ -192,13 +192,13 @@ class Clusters(AbstractAnsatz):
         near = tuple(_restricted(some, asked) for some in maps)
         touching, block_rows = Touching(near, n_sites), BlockRows(near, n_sites)
 
-        def into(rows: np.ndarray) -> tuple[MoveGroup, ...]:
+        def into(rows: np.ndarray) -> Moves:
             return moves_into(rows, layout, touching, block_rows)
 
         moves = {1: into(layout.sites[:, None])} | {n: into(rows) for n, rows in layout.family.by_size.items()}
         missed = {n: Dropped(into(rows), _counted(layout, rows)) for n, rows in dropped.items()}
-        groups = [*moves.values(), *(d.moves for d in missed.values())]
-        shapes = {(1, 0)} | {(group.r, group.c) for some in groups for group in some}
+        all_moves = [*moves.values(), *(d.moves for d in missed.values())]
+        shapes = {(1, 0)} | {(group.r, group.c) for some in all_moves for group in some.groups}
         by_rank = husimi_weights(basis)
         return Equations(
             maps=FramedMaps.of(near),

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from husimix.clusters.moments import index_table, taken
 from husimix.physics.local_maps import LocalMaps
 
 __all__ = ["BlockRows", "FramedMaps"]
@@ -66,7 +67,7 @@ class FramedMaps(eqx.Module):
     @classmethod
     def of(cls, maps: Sequence[LocalMaps]) -> "FramedMaps":
         """On the device."""
-        rows = [(some.sites.astype(np.int32), some.matrices, some.kinds.astype(np.int32)) for some in maps]
+        rows = [(index_table(some.sites), some.matrices, index_table(some.kinds)) for some in maps]
         return cls(*jax.device_put(tuple(zip(*rows, strict=True)) if rows else ((), (), ())))
 
     def tables(
@@ -95,9 +96,9 @@ class FramedMaps(eqx.Module):
         """The maps of one kind in the frame, (T, D, …, D, D, …, D), rows before columns."""
         sites, q = self.sites[number], self.sites[number].shape[1]
         size = background.shape[1] + 1
-        framed = self.matrices[number][self.kinds[number]].reshape(len(sites), *(size,) * (2 * q))
+        framed = taken(self.matrices[number], self.kinds[number]).reshape(len(sites), *(size,) * (2 * q))
         for j in range(q):
-            b = background[sites[:, j]]
+            b = taken(background, sites[:, j])
             rows = jnp.moveaxis(framed, 1 + j, 1)
             lowered = rows[:, 1:] - jnp.einsum("ta,t...->ta...", b, rows[:, 0])
             framed = jnp.moveaxis(jnp.concatenate([rows[:, :1], lowered], axis=1), 1, 1 + j)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from husimix.ansatz import Certificate
 from husimix.clusters.blocks import FramedMaps
 from husimix.clusters.moments import Point, Sites
-from husimix.clusters.moves import MoveGroup
+from husimix.clusters.moves import Moves
 
 __all__ = ["Dropped", "Equations"]
 
@@ -26,7 +26,7 @@ class Dropped(NamedTuple):
         multiplicity: (S,) float, how many supports the orbit of each has.
     """
 
-    moves: tuple[MoveGroup, ...]
+    moves: Moves
     multiplicity: Float[Array, " support"]
 
 
@@ -50,7 +50,7 @@ class Equations(eqx.Module):
     maps: FramedMaps
     orbit_maps: Float[Array, "label letter letter"]
     sites: Sites
-    moves: dict[int, tuple[MoveGroup, ...]]
+    moves: dict[int, Moves]
     dropped: dict[int, Dropped] | None
     site_multiplicity: Float[Array, " orbit"]
     multiplicity: dict[int, Float[Array, " support"]]
@@ -64,7 +64,7 @@ class Equations(eqx.Module):
         tables, drift = self._tables(point)
         rates = {}
         for n, values in point.moments.items():
-            rate = self._into(self.moves.get(n, ()), point.moments, tables, jnp.zeros_like(values))
+            rate = self.moves[n].total(point.moments, self.orbit_maps, tables)
             rates[n] = rate - self._extra_rate(n) * values if n > self.edge else rate
         return Point(drift, rates)
 
@@ -101,8 +101,7 @@ class Equations(eqx.Module):
         tables, _ = self._tables(point)
         total = jnp.zeros(())
         for n, dropped in self.dropped.items():
-            nothing = jnp.zeros((len(dropped.multiplicity), self.g.size**n))
-            rows = self._into(dropped.moves, point.moments, tables, nothing)
+            rows = dropped.moves.total(point.moments, self.orbit_maps, tables)
             total = total + dropped.multiplicity @ (jnp.square(rows) @ self._weights(n))
         return total
 
@@ -119,17 +118,8 @@ class Equations(eqx.Module):
 
         nothing = jnp.zeros_like(point.background)
         # Moves of single sites need no moving frame: there are no moments of no site but 1.
-        drift = self._into(self.moves[1], point.moments, closed(nothing), nothing)
+        drift = self.moves[1].total(point.moments, self.orbit_maps, closed(nothing))
         return closed(drift), drift
-
-    def _into(
-        self, groups: tuple[MoveGroup, ...], moments: Mapping[int, Array], tables: Mapping, nothing: Array
-    ) -> Float[Array, "support string"]:
-        """What groups of moves bring, summed."""
-        total = nothing
-        for group in groups:
-            total = total + group.total(moments, self.orbit_maps, tables[group.r, group.c])
-        return total
 
     def _squares(self, moments: Mapping[int, Array]) -> Float[Array, ""]:
         """Σ g M² over all supports of all orbits."""

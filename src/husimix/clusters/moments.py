@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from husimix.clusters.orbits import Canonical, Orbits
 from husimix.clusters.supports import Family
 
-__all__ = ["Lookup", "MomentLayout", "Point", "Sites", "axis_patterns"]
+__all__ = ["Lookup", "MomentLayout", "Point", "Sites", "axis_patterns", "index_table", "taken"]
 
 
 class Point(NamedTuple):
@@ -39,35 +39,38 @@ class Lookup(eqx.Module):
     """Where the moments of R sets of n sites are found.
 
     Attributes:
-        variants: (V,) int, kept supports of n sites, each with its local maps undone.
+        variants: (V,) int, kept supports of n sites, each with its local maps undone; None where there are no local
+            maps, and the variants are the kept supports as they are.
         labels: (V, n) int, the map of each axis; None where there are no local maps.
-        rows: (R,) int, the variant of each set; V for what is not kept, and then 0.
+        rows: (R,) int, the variant of each set.
         patterns: (R,) int, how the axes of the variant become those of the set.
         strings: (P, (D - 1)^n) int, for each pattern where each string of letters of the set stands in the variant.
+        is_kept: (R,) 1 or 0, whether a set is kept, else its moments are 0; None if all are.
     """
 
-    variants: Int[Array, " variant"]
+    variants: Int[Array, " variant"] | None
     labels: Int[Array, "variant n"] | None
     rows: Int[Array, "*set"]
     patterns: Int[Array, "*set"]
     strings: Int[Array, "pattern string"]
+    is_kept: Float[Array, "*set"] | None
 
     def values(
         self, moments: Float[Array, "support string"], maps: Float[Array, "label letter letter"]
     ) -> Float[Array, "*set string"]:
         """The moments of every set, (..., (D - 1)^n). Cost: n (D - 1) for each number of a variant, 1 of a set."""
-        kept = moments[self.variants]
-        if self.labels is not None:
+        found = moments
+        if self.variants is not None and self.labels is not None:
             n, letters = self.labels.shape[1], maps.shape[1]
-            tensor = kept.reshape(len(kept), *(letters,) * n)
+            tensor = taken(moments, self.variants).reshape(-1, *(letters,) * n)
             for axis in range(n):
                 moved = jnp.moveaxis(tensor, 1 + axis, -1)
-                moved = jnp.einsum("v...b,vab->v...a", moved, maps[self.labels[:, axis]])
+                moved = jnp.einsum("v...b,vab->v...a", moved, taken(maps, self.labels[:, axis]))
                 tensor = jnp.moveaxis(moved, -1, 1 + axis)
-            kept = tensor.reshape(kept.shape)
-        padded = jnp.concatenate([kept, jnp.zeros((1, kept.shape[1]))])
-        places = self.rows[..., None] * kept.shape[1] + self.strings[self.patterns]
-        return padded.reshape(-1)[places]
+            found = tensor.reshape(-1, moments.shape[1])
+        places = self.rows[..., None] * moments.shape[1] + taken(self.strings, self.patterns)
+        values = taken(found.reshape(-1), places)
+        return values if self.is_kept is None else values * self.is_kept[..., None]
 
     @property
     def size(self) -> int:
@@ -90,8 +93,8 @@ class Sites(eqx.Module):
         self, background: Float[Array, "orbit letter"], maps: Float[Array, "label letter letter"]
     ) -> Float[Array, "site letter"]:
         """(N, D - 1), the background of every site."""
-        found = background[self.orbits]
-        return found if self.labels is None else jnp.einsum("iab,ib->ia", maps[self.labels], found)
+        found = taken(background, self.orbits)
+        return found if self.labels is None else jnp.einsum("iab,ib->ia", taken(maps, self.labels), found)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -150,8 +153,8 @@ class MomentLayout:
     def all_sites(self) -> Sites:
         """The background of every site."""
         found = self.orbits.canonical(np.arange(self.orbits.n_sites)[:, None])
-        labels = None if len(self.orbits.maps) == 1 else found.labels[:, 0].astype(np.int32)
-        return Sites(*jax.device_put((np.searchsorted(self.sites, found.sites[:, 0]).astype(np.int32), labels)))
+        labels = None if len(self.orbits.maps) == 1 else index_table(found.labels[:, 0])
+        return Sites(*jax.device_put((index_table(np.searchsorted(self.sites, found.sites[:, 0])), labels)))
 
     def lookup(self, sets: np.ndarray) -> Lookup:
         """Of (R, n) different sites in any order along each row; what is not kept is 0."""
@@ -161,14 +164,24 @@ class MomentLayout:
     def lookup_of(self, found: Canonical, place: np.ndarray) -> Lookup:
         """Of sets whose representatives and their places among the kept supports are known."""
         kept = place >= 0
-        keys = np.column_stack([place, _unmoved(found) if len(self.orbits.maps) > 1 else np.zeros((len(place), 0))])
-        variants, rows = np.unique(keys[kept].astype(np.int64), axis=0, return_inverse=True)
-        all_rows = np.full(len(place), len(variants))
-        all_rows[kept] = rows.reshape(-1)
+        rows, variants, labels = np.where(kept, place, 0), None, None
+        if len(self.orbits.maps) > 1:
+            keys = np.column_stack([rows, _unmoved(found)]).astype(np.int64)
+            distinct, rows = np.unique(keys, axis=0, return_inverse=True)
+            variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
-        labels = variants[:, 1:].astype(np.int32) if len(self.orbits.maps) > 1 else None
-        tables = variants[:, 0].astype(np.int32), labels, all_rows.astype(np.int32), patterns, strings
-        return Lookup(*jax.device_put(tables))
+        is_kept = None if kept.all() else kept.astype(float)
+        return Lookup(*jax.device_put((variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept)))
+
+
+def index_table(values: np.ndarray) -> np.ndarray:
+    """A table of places for `taken`."""
+    return values.astype(np.uint32)
+
+
+def taken(values: Array, places: Int[Array, "..."]) -> Array:
+    """values[places], for places from `index_table`, which are within range: no code is made for those that are not."""
+    return values.at[places].get(mode="promise_in_bounds")
 
 
 def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +194,7 @@ def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarra
     distinct, patterns = np.unique(axes, axis=0, return_inverse=True)
     digits = np.indices((letters,) * n).reshape(n, -1)
     strides = letters ** (n - 1 - distinct)
-    return patterns.reshape(-1).astype(np.int32), (strides @ digits).astype(np.int32)
+    return index_table(patterns.reshape(-1)), index_table(strides @ digits)
 
 
 def _unmoved(found: Canonical) -> np.ndarray:

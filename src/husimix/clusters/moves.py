@@ -2,8 +2,8 @@
 
 A *move* s ← s' through a map on sites t adds a block of the map, contracted with the moments of s' = (s∖t) ∪ u, to
 those of s (docs/theory.md, eq. 29). Moves are grouped by the number n of sites of s, r of s∩t and c of u. All moves
-that bring to the same sites s∩t of the same support are one *slot*, whose blocks are contracted in one go; slots have
-equally many moves, filled up with zeros, so that each group is one batched product. Everything here is array
+of a group that bring to the same sites s∩t of the same support are one *slot*, whose blocks are contracted in one go;
+slots have equally many moves, filled up with zeros, so that each group is one batched product. Everything here is array
 operations.
 """
 
@@ -18,56 +18,76 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.clusters.blocks import BlockRows
-from husimix.clusters.moments import Lookup, MomentLayout, axis_patterns
+from husimix.clusters.moments import Lookup, MomentLayout, axis_patterns, index_table, taken
 from husimix.clusters.orbits import Canonical
 from husimix.physics.local_maps import LocalMaps
 
-__all__ = ["MoveGroup", "Touching", "moves_into", "reached_supports"]
+__all__ = ["Moves", "Touching", "moves_into", "reached_supports"]
 
 
 class MoveGroup(eqx.Module):
-    """All moves with the same n, r and c.
+    """All moves into supports of n sites with the same r and c.
 
     Attributes:
-        n, r, c: see the module.
+        r, c: see the module.
         source: where the moments of s' are found, (slots, Z) sets with the sites of s∖t first; None where s' is empty.
         blocks: (slots, Z) int, rows of the table of blocks with this r and c.
-        patterns: (slots,) int, how the letters on s∖t and s∩t become those of s.
-        strings: (P, (D - 1)^n) int, for each pattern where each string of s stands among those of the slot.
-        by_target: (S, Y) int, the slots of each support; the number of slots fills up.
     """
 
-    n: int = eqx.field(static=True)
     r: int = eqx.field(static=True)
     c: int = eqx.field(static=True)
     source: Lookup | None
     blocks: Int[Array, "slot move"]
-    patterns: Int[Array, " slot"]
+
+    def brought(
+        self,
+        n: int,
+        moments: Mapping[int, Float[Array, "support string"]],
+        maps: Float[Array, "label letter letter"],
+        table: Float[Array, "block row column"],
+    ) -> Float[Array, "slot string"]:
+        """What the moves of each slot bring, (slots, (D - 1)^n), the letters on s∖t before those on s∩t."""
+        letters = maps.shape[1]
+        block = taken(table, self.blocks)
+        if self.source is None:
+            return jnp.sum(block, axis=1).reshape(-1, letters**n)
+        values = self.source.values(moments[n - self.r + self.c], maps)
+        values = values.reshape(*self.blocks.shape, letters ** (n - self.r), letters**self.c)
+        return jnp.einsum("szkc,szrc->skr", values, block).reshape(-1, letters**n)
+
+
+class Moves(eqx.Module):
+    """All moves into the supports of n sites of a table.
+
+    Attributes:
+        n: how many sites they have.
+        groups: by r and c.
+        slots: (S, Y) int, the slots of each support, counted through all groups; the number of all slots fills up.
+        patterns: (S, Y) int, how the letters on s∖t and s∩t of each become those of s.
+        strings: (P, (D - 1)^n) int, for each pattern where each string of s stands among those of the slot.
+    """
+
+    n: int = eqx.field(static=True)
+    groups: tuple[MoveGroup, ...]
+    slots: Int[Array, "support slot"]
+    patterns: Int[Array, "support slot"]
     strings: Int[Array, "pattern string"]
-    by_target: Int[Array, "support slot"]
 
     def total(
         self,
         moments: Mapping[int, Float[Array, "support string"]],
         maps: Float[Array, "label letter letter"],
-        table: Float[Array, "block row column"],
+        tables: Mapping[tuple[int, int], Float[Array, "block row column"]],
     ) -> Float[Array, "support string"]:
-        """What these moves add to the moments of every support, (S, (D - 1)^n).
+        """What all moves add to the moments of every support, (S, (D - 1)^n).
 
         Cost: (D - 1)^(n + c) multiplications for each move, and a gather of as many numbers as its source has.
         """
-        letters = maps.shape[1]
-        block = table[self.blocks]
-        if self.source is None:
-            brought = jnp.sum(block, axis=1)
-        else:
-            values = self.source.values(moments[self.n - self.r + self.c], maps)
-            values = values.reshape(*self.blocks.shape, letters ** (self.n - self.r), letters**self.c)
-            brought = jnp.einsum("szkc,szrc->skr", values, block)
-        flat = brought.reshape(-1, letters**self.n)
-        starts = jnp.arange(len(flat), dtype=jnp.int32)[:, None] * flat.shape[1]
-        ordered = flat.reshape(-1)[starts + self.strings[self.patterns]]
-        return jnp.sum(jnp.concatenate([ordered, jnp.zeros((1, flat.shape[1]))])[self.by_target], axis=1)
+        size = maps.shape[1] ** self.n
+        brought = [group.brought(self.n, moments, maps, tables[group.r, group.c]) for group in self.groups]
+        brought = jnp.concatenate([*brought, jnp.zeros((1, size))]).reshape(-1)
+        places = self.slots[..., None] * size + taken(self.strings, self.patterns)
+        return jnp.sum(taken(brought, places), axis=1)
 
 
 class Touching:
@@ -151,9 +171,7 @@ class _Records(NamedTuple):
     source: np.ndarray
 
 
-def moves_into(
-    rows: np.ndarray, layout: MomentLayout, touching: Touching, block_rows: BlockRows
-) -> tuple[MoveGroup, ...]:
+def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block_rows: BlockRows) -> Moves:
     """All moves into supports of n sites from kept ones, with those of the moving frame.
 
     Args:
@@ -163,7 +181,7 @@ def moves_into(
         block_rows: numbers the blocks.
 
     Returns:
-        The groups, one for each (r, c) that occurs.
+        The moves, in one group for each (r, c) that occurs.
     """
     n, records = rows.shape[1], {}
     for met in touching.meetings(rows):
@@ -182,8 +200,14 @@ def moves_into(
             source, support = np.delete(rows, place, axis=1), np.arange(len(rows))
             places, block = np.full((len(rows), 1), place), block_rows.of_sites(rows[:, place])
             records.setdefault((1, 0), []).append(_Records(support, places, block, source))
-    groups = (_group(n, r, c, some, len(rows), layout, block_rows) for (r, c), some in sorted(records.items()))
-    return tuple(group for group in groups if group is not None)
+    made = [_group(n, r, c, some, layout, block_rows) for (r, c), some in sorted(records.items())]
+    parts = [part for part in made if part is not None]
+    owners = np.concatenate([np.zeros(0, dtype=int), *(part.support for part in parts)])
+    places = np.concatenate([np.zeros((0, n), dtype=int), *(part.axes for part in parts)])
+    slots = _by_owner(owners, len(rows))
+    patterns, strings = axis_patterns(np.concatenate([places, np.arange(n)[None]]), layout.letters)
+    tables = {"slots": index_table(slots), "patterns": patterns[slots], "strings": strings}
+    return Moves(n=n, groups=tuple(part.group for part in parts), **jax.device_put(tables))
 
 
 def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.ndarray]:
@@ -214,11 +238,25 @@ def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.n
     return dropped
 
 
+class _Part(NamedTuple):
+    """A group with what tells where its slots belong.
+
+    Attributes:
+        group: of moves.
+        support: (slots,) int, the support of each slot.
+        axes: (slots, n) int, which axis of a slot each site of the support is.
+    """
+
+    group: MoveGroup
+    support: np.ndarray
+    axes: np.ndarray
+
+
 def _group(
-    n: int, r: int, c: int, parts: list[_Records], n_supports: int, layout: MomentLayout, block_rows: BlockRows
-) -> MoveGroup | None:
+    n: int, r: int, c: int, records: list[_Records], layout: MomentLayout, block_rows: BlockRows
+) -> _Part | None:
     """The tables of one group; None if no source is kept."""
-    support, places, block, source = (np.concatenate(x) for x in zip(*parts, strict=True))
+    support, places, block, source = (np.concatenate(x) for x in zip(*records, strict=True))
     found = place = None
     if source.shape[1]:
         found = layout.orbits.canonical(source)
@@ -238,26 +276,19 @@ def _group(
     shape = len(slots), int(position.max()) + 1
 
     def filled(values: np.ndarray, filler: int) -> np.ndarray:
-        table = np.full(shape, filler, dtype=np.int32)
+        table = np.full(shape, filler)
         table[at] = values[order]
-        return table
+        return index_table(table)
 
     lookup = None
     if found is not None and place is not None:
         flat = layout.lookup_of(found, place)
-        rows = filled(np.asarray(flat.rows), len(flat.variants))
-        patterns = filled(np.asarray(flat.patterns), 0)
-        placed = jax.device_put({"rows": rows, "patterns": patterns})
-        lookup = Lookup(variants=flat.variants, labels=flat.labels, strings=flat.strings, **placed)
-    axes = _slot_axes(places[first], n)
-    slot_patterns, strings = axis_patterns(axes, layout.letters)
-    tables = {
-        "blocks": filled(block, block_rows.zero(r, c)),
-        "patterns": slot_patterns,
-        "strings": strings,
-        "by_target": _by_owner(support[first], n_supports),
-    }
-    return MoveGroup(n=n, r=r, c=c, source=lookup, **jax.device_put(tables))
+        # Places that no move fills read some moment, and multiply it by the block that is 0.
+        placed = jax.device_put((filled(np.asarray(flat.rows), 0), filled(np.asarray(flat.patterns), 0)))
+        lookup = eqx.tree_at(lambda t: (t.rows, t.patterns), flat, placed)
+    blocks = jax.device_put(filled(block, block_rows.zero(r, c)))
+    group = MoveGroup(r=r, c=c, source=lookup, blocks=blocks)
+    return _Part(group, support[first], _slot_axes(places[first], n))
 
 
 def _slot_axes(places: np.ndarray, n: int) -> np.ndarray:
@@ -273,7 +304,7 @@ def _by_owner(owners: np.ndarray, n_owners: int) -> np.ndarray:
     """(n_owners, Y) int: the indices of each owner; the number of all indices fills up."""
     order = np.argsort(owners, kind="stable")
     counts = np.bincount(owners, minlength=n_owners)
-    table = np.full((n_owners, int(counts.max(initial=0))), len(owners), dtype=np.int32)
+    table = np.full((n_owners, int(counts.max(initial=0))), len(owners))
     starts = np.cumsum(counts) - counts
     ranked = owners[order]
     table[ranked, np.arange(len(ranked)) - starts[ranked]] = order
