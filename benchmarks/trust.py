@@ -1,10 +1,9 @@
-"""What certificates, tolerances and numbers of components are worth, against exact integration.
+"""What certificates and numbers of components are worth, against exact integration.
 
-Writes trust_certificate.md with trust.png, trust_tolerance.md and trust_hard.md into benchmarks/results, in fifteen
-minutes on two idle cores; `python benchmarks/trust.py NAME ...` makes some: certificate, tolerance, hard.
+Writes trust_certificate.md with trust.png and trust_hard.md into benchmarks/results, in ten minutes on two idle cores;
+`python benchmarks/trust.py NAME ...` makes some: certificate, hard. What a tolerance is worth, `tolerance.py` measures.
 """
 
-import itertools
 import sys
 import time
 import warnings
@@ -63,10 +62,6 @@ SMALL = (
     System("2×2, dephasing", with_dephasing(ising(BRICK, V=3.0, g=3.0), 0.5)),
 )
 """Ten systems for the certificate, two of them inhomogeneous."""
-
-OPEN = System("2×3 open, V = 2, g = 1", ising(hx.Lattice.square(2, 3), V=2.0, g=1.0))
-TOLERANT = (SMALL[0], SMALL[2], SMALL[3], SMALL[6], SMALL[7], OPEN)
-"""Six systems for the tolerance."""
 
 HARD = hx.Lattice.square(3, 3, periodic=True)
 HARD_CASES = (
@@ -183,35 +178,6 @@ def hermitian_units(size: int):
             yield unit.reshape(-1, order="F")
 
 
-def tolerance_part() -> list[str]:
-    """What a tolerance is worth."""
-    lines = [
-        "## Tolerance",
-        "",
-        '`hx.Mixture(max_components=64)` and `hx.Clusters()`. Estimated: `diagnostics["estimated_error"]`. Error: the',
-        "worst of any ⟨σ⟩ and bond average (xx, yy, zz, xy, yz) at any time. Rungs: what was tried. Seconds with",
-        "compilation.",
-        "",
-        "| system | tol | outcome | estimated | error | rungs | seconds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for system in TOLERANT:
-        observables = bond_means(system.model.lattice)
-        exact = hx.exact.mesolve(system.model, system.state, TIMES, observables=observables)
-        ladders = hx.Mixture(max_components=64), hx.Clusters()
-        for ansatz, tolerance in itertools.product(ladders, (1e-2, 3e-3)):
-            began = time.perf_counter()
-            run = evolve(system, ansatz=ansatz, tol=tolerance, observables=observables)
-            outcome = "met" if run.status is hx.Status.COMPLETED else "refused"
-            tried = ", ".join(run.settings["rungs"])
-            lines.append(
-                f"| {system.name} | {tolerance:g} | {outcome} | {np.max(run.diagnostics['estimated_error']):.1e} "
-                f"| {worst(run, exact):.1e} | {tried} | {time.perf_counter() - began:.0f} |"
-            )
-            print(lines[-1], flush=True)
-    return lines
-
-
 def hard_part() -> list[str]:
     """Strong coupling in two dimensions."""
     lines = [
@@ -255,7 +221,6 @@ def others_of(ansatz: hx.Mixture) -> str:
 
 PARTS: dict[str, Callable[[], list[str]]] = {
     "certificate": certificate_part,
-    "tolerance": tolerance_part,
     "hard": hard_part,
 }
 

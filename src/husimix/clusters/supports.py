@@ -1,6 +1,7 @@
 """Which supports are kept: every set of sites inside some connected cluster of at most m sites, one of each orbit."""
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -133,7 +134,9 @@ def _grown(
     # Each cluster counts at least its own moments; those of the next sizes are more by the growth so far.
     ratio = len(rows) / len(clusters[-2]) if n > 1 else max(1.0, float(neighbours.degree.mean()))
     count = len(rows) * letters**n * (max(1.0, 0.5 * ratio) * letters) ** (size - n) / max(1, size - n)
-    _check_memory(count, size, memory_limit)
+    # Never more than all sets of that many sites; on small lattices growth ends before clusters fill them.
+    most = math.comb(len(neighbours.degree), size) * float(letters) ** size
+    _check_memory(min(count, most), size, memory_limit)
     degree = neighbours.table.shape[1]
     if 8 * len(rows) * n * degree * (n + 1) > memory_limit * _GIB:
         _check_memory(np.inf, size, memory_limit)

@@ -5,8 +5,8 @@ one map for each product of the Hamiltonian and for each pair of products of a j
 sites. Maps on the same sites are summed.
 """
 
+import functools
 from collections.abc import Hashable
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ class LocalMaps(NamedTuple):
         return norms[self.kinds]
 
 
+@functools.lru_cache(maxsize=4)  # every rung of a ladder asks for those of one model
 def local_maps(model: Lindbladian) -> tuple[LocalMaps, ...]:
     """The maps of a model, one `LocalMaps` for each number of sites that occurs.
 
@@ -96,11 +97,11 @@ def _matrix(term: Any, basis: SiteBasis) -> np.ndarray:
     left = [basis.left(a) for a in first]
     if second is None:
         # -i f [P, .] = 2 f Im ⊗ℓ
-        return 2 * weight * np.imag(reduce(np.kron, left))
+        return 2 * weight * np.imag(functools.reduce(np.kron, left))
     # c (P ρ Q - ½ {Q P, ρ}) with Q P ρ and ρ Q P as products of left and of right multiplications
     right = [basis.left(a).conj() for a in second]
     ordered = [basis.left(b) @ basis.left(a) for a, b in zip(first, second, strict=True)]
     reverse = [basis.left(a).conj() @ basis.left(b).conj() for a, b in zip(first, second, strict=True)]
-    sandwich = reduce(np.kron, [p @ q for p, q in zip(left, right, strict=True)])
-    loss = reduce(np.kron, ordered) + reduce(np.kron, reverse)
+    sandwich = functools.reduce(np.kron, [p @ q for p, q in zip(left, right, strict=True)])
+    loss = functools.reduce(np.kron, ordered) + functools.reduce(np.kron, reverse)
     return np.real(weight * (sandwich - 0.5 * loss))

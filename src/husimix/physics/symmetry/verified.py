@@ -1,5 +1,6 @@
 """The symmetry operations that a model obeys, found among those that its lattice suggests."""
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class ModelSymmetries:
     combined: tuple[Transformation, ...]
 
 
+@functools.lru_cache(maxsize=4)  # every rung of a ladder asks for those of one model
 def verified_symmetries(model: Lindbladian) -> ModelSymmetries:
     """The symmetry operations of a model among translations, point group and π rotations.
 
