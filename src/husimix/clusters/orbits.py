@@ -62,9 +62,10 @@ class Orbits:
         moved = [cells.shift_of(g) for g in generators]
         shifts = [shift for shift in moved if shift is not None]
         others = [g for g, shift in zip(generators, moved, strict=True) if shift is None]
-        if not all(cells.is_shift_after(g, shift, shifts) for g in others for shift in shifts):
-            shifts, others = [], list(generators)
-        self._cells = cells.anchored(shifts)
+        reached = cells.reached(shifts)
+        if not all(cells.is_shift_after(g, shift, reached) for g in others for shift in shifts):
+            shifts, others, reached = [], list(generators), cells.reached([])
+        self._cells = cells.anchored(reached)
         self._operations, maps = _modulo_translations(others, self._cells, n_sites, size)
         self.maps = np.swapaxes(maps[:, 1:, 1:], 1, 2)
 
@@ -158,23 +159,23 @@ class _Cells(NamedTuple):
             return None
         return cell if np.array_equal(operation.permutation, self._translation(cell)) else None
 
-    def is_shift_after(self, operation: Transformation, shift: int, shifts: Sequence[int]) -> bool:
-        """Whether g T g⁻¹ of a translation T is a product of the given translations."""
+    def is_shift_after(self, operation: Transformation, shift: int, reached: np.ndarray) -> bool:
+        """Whether g T g⁻¹ of a translation T is among those that move cell 0 to the cells reached, (C,) bool."""
         p = operation.permutation
         turned = p[self._translation(shift)[operation.sources]]
         cell, kind = divmod(int(turned[0]), self.kinds)
         return (
             not kind
-            and bool(self._reached(shifts)[cell])
+            and bool(reached[cell])
             and np.array_equal(turned, self._translation(cell))
             and (operation.rotations is None or _commutes(operation, self._translation(shift)))
         )
 
-    def anchored(self, shifts: Sequence[int]) -> "_Cells":
-        """With the translations that some generate."""
-        if not shifts:
+    def anchored(self, reached: np.ndarray) -> "_Cells":
+        """With the translations that move cell 0 to the cells reached, (C,) bool."""
+        vectors = self._coordinates(np.flatnonzero(reached))
+        if len(vectors) == 1:
             return self
-        vectors = self._coordinates(np.flatnonzero(self._reached(shifts)))
         anchor = np.full(len(self.anchor_shifts), -1)
         for cell in range(len(anchor)):
             if anchor[cell] < 0:
@@ -195,8 +196,10 @@ class _Cells(NamedTuple):
         back = np.array([self._numbers(-self._coordinates(np.array([cell])))[0]])
         return self.moved_back(np.arange(n_sites)[None], back)[0]
 
-    def _reached(self, shifts: Sequence[int]) -> np.ndarray:
+    def reached(self, shifts: Sequence[int]) -> np.ndarray:
         """(C,) bool, the cells to which products of translations move cell 0."""
+        if not shifts:
+            return np.arange(int(self.lengths.prod())) == 0
         steps, reached = self._coordinates(np.array(shifts)), np.zeros(int(self.lengths.prod()), dtype=bool)
         frontier = np.array([0])
         while len(frontier):
