@@ -60,6 +60,7 @@ class ClustersKeys(_AbstractKeys):
     size: int | None = whole("size = 3")
     edge_damping: float | None = real("edge_damping = 0.5")
     extra: list[list[int]] | None = section_key("be lists of sites", "extra = [[0, 5], [0, 6]]")
+    pairs: int | str | None = section_key('be a whole number or "all"', "pairs = 8", union_mode="left_to_right")
     neighbours: float | list[list[int]] | None = section_key(
         "be a finite number or a list of pairs of sites", "neighbours = 0.1", union_mode="left_to_right"
     )

@@ -8,7 +8,7 @@ import jax
 import networkx as nx
 import numpy as np
 
-from husimix._errors import argument_error, check_integer, check_number
+from husimix._errors import argument_error, check_choice, check_integer, check_number
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.clusters.blocks import BlockRows, FramedMaps
 from husimix.clusters.equations import Dropped, Equations
@@ -47,6 +47,9 @@ class Clusters(AbstractAnsatz):
         edge_damping: κ >= 0, in 1/time: moments of n = m - 1, m, … sites (and n >= 2) decay at the extra rates κ, 2κ, …
             It cures run-aways where a cluster nearly fills the lattice, and costs accuracy elsewhere.
         extra: further supports, each a sequence of two or more sites; their subsets are kept as well.
+        pairs: keep correlations between far sites: all supports of two clusters which together have at most m sites and
+            are up to so many bonds of the graph apart, or "all". For m = 2 these are pairs, for m = 3 also pairs with a
+            neighbour of either.
         neighbours: the graph that clusters grow on, where it is not that of the sites which a term of 𝓛 joins: a
             networkx graph of sites 0 to N - 1, (M, 2) pairs of sites, or a number: pairs whose terms have norms that
             add up to more than this, in 1/time. All terms that meet kept supports act in any case.
@@ -60,6 +63,7 @@ class Clusters(AbstractAnsatz):
     size: int | None = None
     edge_damping: float = 0.0
     extra: Sequence[Sequence[int]] = ()
+    pairs: int | str = 0
     neighbours: Any = None
     certificate: bool = True
     memory_limit: float = 4.0
@@ -83,6 +87,10 @@ class Clusters(AbstractAnsatz):
         check_number("edge_damping", self.edge_damping, minimum=0)
         check_number("memory_limit", self.memory_limit, above=0)
         object.__setattr__(self, "extra", _checked_supports(self.extra))
+        if isinstance(self.pairs, str):
+            check_choice("pairs", self.pairs, ("all",))
+        else:
+            check_integer("pairs", self.pairs, 0, 'Try pairs=8 or pairs="all".')
         if isinstance(self.neighbours, int | float):
             check_number("neighbours", self.neighbours, minimum=0)
         elif self.neighbours is not None and not isinstance(self.neighbours, nx.Graph):
@@ -158,6 +166,7 @@ class Clusters(AbstractAnsatz):
             "size": self.size,
             "edge_damping": self.edge_damping,
             "extra": [list(support) for support in self.extra],
+            "pairs": self.pairs,
             "neighbours": neighbours,
             "certificate": self.certificate,
             "memory_limit": self.memory_limit,
@@ -178,7 +187,8 @@ class Clusters(AbstractAnsatz):
         pairs = _graph_pairs(self.neighbours, maps, model.n_sites)
         orbits = Orbits(choice.all_generators, model.lattice, model.n_sites, size)
         neighbours = Neighbours.of_pairs(pairs, model.n_sites)
-        family = family_of(neighbours, orbits, self._size, self.extra, size - 1, self.memory_limit)
+        far = np.inf if isinstance(self.pairs, str) else float(self.pairs)
+        family = family_of(neighbours, orbits, self._size, self.extra, far, size - 1, self.memory_limit)
         return _Made(MomentLayout.of(orbits, family, size - 1), maps, choice.name)
 
     def _equations(self, made: "_Made", basis: SiteBasis) -> Equations:

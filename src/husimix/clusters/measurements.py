@@ -69,7 +69,7 @@ class Measurement(eqx.Module):
         for part in self.parts:
             factor = jnp.prod(background[part.outside], axis=1)
             if part.moments is not None:
-                values = part.moments.values(point.moments[part.n], maps)
+                values = part.moments.values(point.moments, maps)
                 factor = factor * jnp.take_along_axis(values, part.strings[:, None], axis=1)[:, 0]
             total = total + jnp.dot(part.coefficients, factor.astype(complex))
         return total

@@ -8,6 +8,7 @@ letters rotated; a `Lookup` is the table of this for many sets of one size.
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import equinox as eqx
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from husimix.clusters.orbits import Canonical, Orbits
 from husimix.clusters.supports import Family
 
-__all__ = ["Lookup", "MomentLayout", "Point", "Sites", "axis_patterns", "index_table", "taken"]
+__all__ = ["Lookup", "MomentLayout", "Point", "Products", "Sites", "axis_patterns", "index_table", "taken"]
 
 
 class Point(NamedTuple):
@@ -46,6 +47,7 @@ class Lookup(eqx.Module):
         patterns: (R,) int, how the axes of the variant become those of the set.
         strings: (P, (D - 1)^n) int, for each pattern where each string of letters of the set stands in the variant.
         is_kept: (R,) 1 or 0, whether a set is kept, else its moments are 0; None if all are.
+        n: how many sites a set has.
     """
 
     variants: Int[Array, " variant"] | None
@@ -54,28 +56,47 @@ class Lookup(eqx.Module):
     patterns: Int[Array, "*set"]
     strings: Int[Array, "pattern string"]
     is_kept: Float[Array, "*set"] | None
+    n: int = eqx.field(static=True)
 
     def values(
-        self, moments: Float[Array, "support string"], maps: Float[Array, "label letter letter"]
+        self, moments: Mapping[int, Float[Array, "support string"]], maps: Float[Array, "label letter letter"]
     ) -> Float[Array, "*set string"]:
         """The moments of every set, (..., (D - 1)^n). Cost: n (D - 1) for each number of a variant, 1 of a set."""
-        found = moments
+        found = kept = moments[self.n]
         if self.variants is not None and self.labels is not None:
-            n, letters = self.labels.shape[1], maps.shape[1]
-            tensor = taken(moments, self.variants).reshape(-1, *(letters,) * n)
-            for axis in range(n):
+            letters = maps.shape[1]
+            tensor = taken(kept, self.variants).reshape(-1, *(letters,) * self.n)
+            for axis in range(self.n):
                 moved = jnp.moveaxis(tensor, 1 + axis, -1)
                 moved = jnp.einsum("v...b,vab->v...a", moved, taken(maps, self.labels[:, axis]))
                 tensor = jnp.moveaxis(moved, -1, 1 + axis)
-            found = tensor.reshape(-1, moments.shape[1])
-        places = self.rows[..., None] * moments.shape[1] + taken(self.strings, self.patterns)
+            found = tensor.reshape(-1, kept.shape[1])
+        places = self.rows[..., None] * kept.shape[1] + taken(self.strings, self.patterns)
         values = taken(found.reshape(-1), places)
         return values if self.is_kept is None else values * self.is_kept[..., None]
 
-    @property
-    def size(self) -> int:
-        """How many numbers `values` makes."""
-        return self.rows.size * self.strings.shape[1]
+
+class Products(eqx.Module):
+    """The moments of sets of sites in two places far apart, M_A ⊗ M_B of the parts in each place.
+
+    Attributes:
+        first, second: where the moments of the parts are found.
+        patterns: (R,) int, how the axes of the two, one after the other, become those of the set.
+        strings: (P, (D - 1)^n) int, for each pattern where each string of letters of the set stands among those.
+    """
+
+    first: Lookup
+    second: Lookup
+    patterns: Int[Array, "*set"]
+    strings: Int[Array, "pattern string"]
+
+    def values(
+        self, moments: Mapping[int, Float[Array, "support string"]], maps: Float[Array, "label letter letter"]
+    ) -> Float[Array, "*set string"]:
+        """The products for every set, (..., (D - 1)^n). Cost: 2 for each number of a set."""
+        first, second = (part.values(moments, maps) for part in (self.first, self.second))
+        products = (first[..., :, None] * second[..., None, :]).reshape(*first.shape[:-1], -1)
+        return jnp.take_along_axis(products, taken(self.strings, self.patterns).astype(int), axis=-1)
 
 
 class Sites(eqx.Module):
@@ -171,7 +192,8 @@ class MomentLayout:
             variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
         is_kept = None if kept.all() else kept.astype(float)
-        return Lookup(*jax.device_put((variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept)))
+        tables = variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept
+        return Lookup(*jax.device_put(tables), n=found.sites.shape[1])
 
 
 def index_table(values: np.ndarray) -> np.ndarray:

@@ -65,7 +65,7 @@ class ClusterMotion(AbstractMotion):
         pairs = first[:, :, None] * second[:, None, :]
         if self.pair_moments is not None:
             letters = background.shape[1]
-            found = self.pair_moments.values(point.moments[2], equations.orbit_maps)
+            found = self.pair_moments.values(point.moments, equations.orbit_maps)
             pairs = pairs.at[:, 1:, 1:].add(found.reshape(-1, letters, letters))
         return LocalValues(sites, pairs)
 

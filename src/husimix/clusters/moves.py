@@ -8,8 +8,8 @@ operations.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.clusters.blocks import BlockRows
-from husimix.clusters.moments import Lookup, MomentLayout, axis_patterns, index_table, taken
+from husimix.clusters.moments import Lookup, MomentLayout, Products, axis_patterns, index_table, taken
 from husimix.clusters.orbits import Canonical
 from husimix.physics.local_maps import LocalMaps
 
@@ -30,13 +30,13 @@ class MoveGroup(eqx.Module):
 
     Attributes:
         r, c: see the module.
-        source: where the moments of s' are found, (slots, Z) sets with the sites of s∖t first; None where s' is empty.
+        source: the moments of s', (slots, Z) sets with the sites of s∖t first; None where s' is empty.
         blocks: (slots, Z) int, rows of the table of blocks with this r and c.
     """
 
     r: int = eqx.field(static=True)
     c: int = eqx.field(static=True)
-    source: Lookup | None
+    source: Lookup | Products | None
     blocks: Int[Array, "slot move"]
 
     def brought(
@@ -51,7 +51,7 @@ class MoveGroup(eqx.Module):
         block = taken(table, self.blocks)
         if self.source is None:
             return jnp.sum(block, axis=1).reshape(-1, letters**n)
-        values = self.source.values(moments[n - self.r + self.c], maps)
+        values = self.source.values(moments, maps)
         values = values.reshape(*self.blocks.shape, letters ** (n - self.r), letters**self.c)
         return jnp.einsum("szkc,szrc->skr", values, block).reshape(-1, letters**n)
 
@@ -170,6 +170,10 @@ class _Records(NamedTuple):
     block: np.ndarray
     source: np.ndarray
 
+    def of(self, chosen: np.ndarray) -> "_Records":
+        """Some of them."""
+        return _Records(*(x[chosen] for x in self))
+
 
 def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block_rows: BlockRows) -> Moves:
     """All moves into supports of n sites from kept ones, with those of the moving frame.
@@ -188,7 +192,7 @@ def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block
         r, rest = len(met.mask), met.rest(rows)
         sites = touching.maps[met.kind].sites[met.number]
         for c in range(sites.shape[1] + 1):
-            if n - r + c == 1 or (n - r + c > 1 and n - r + c not in layout.family.by_size):
+            if not layout.family.may_hold(n - r + c):
                 continue
             for columns in itertools.combinations(range(sites.shape[1]), c):
                 source = np.concatenate([rest, sites[:, list(columns)]], axis=1)
@@ -200,8 +204,7 @@ def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block
             source, support = np.delete(rows, place, axis=1), np.arange(len(rows))
             places, block = np.full((len(rows), 1), place), block_rows.of_sites(rows[:, place])
             records.setdefault((1, 0), []).append(_Records(support, places, block, source))
-    made = [_group(n, r, c, some, layout, block_rows) for (r, c), some in sorted(records.items())]
-    parts = [part for part in made if part is not None]
+    parts = [part for (r, c), some in sorted(records.items()) for part in _groups(n, r, c, some, layout, block_rows)]
     owners = np.concatenate([np.zeros(0, dtype=int), *(part.support for part in parts)])
     places = np.concatenate([np.zeros((0, n), dtype=int), *(part.axes for part in parts)])
     slots = _by_owner(owners, len(rows))
@@ -213,7 +216,8 @@ def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block
 def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.ndarray]:
     """The supports of two and more sites that maps reach from kept ones and that are not kept, one of each orbit.
 
-    A map on t that meets s' reaches (s'∖t) ∪ e for every e ⊆ t; from no site it reaches every e ⊆ t.
+    A map on t that meets s' reaches (s'∖t) ∪ e for every e ⊆ t; from no site it reaches every e ⊆ t. Where supports in
+    two places far apart are kept, those that are not are products of their parts, and left out.
     """
     found: dict[int, list[np.ndarray]] = {}
     for some in touching.maps:
@@ -232,7 +236,7 @@ def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.n
     for n, parts in sorted(found.items()):
         canonical = layout.orbits.canonical(np.unique(np.sort(np.concatenate(parts), axis=1), axis=0)).sites
         distinct = np.unique(canonical, axis=0)
-        left = distinct[layout.family.find(distinct) < 0]
+        left = distinct[(layout.family.find(distinct) < 0) & ~layout.family.in_two_places(distinct).any(axis=1)]
         if len(left):
             dropped[n] = left
     return dropped
@@ -252,43 +256,80 @@ class _Part(NamedTuple):
     axes: np.ndarray
 
 
-def _group(
+def _groups(
     n: int, r: int, c: int, records: list[_Records], layout: MomentLayout, block_rows: BlockRows
-) -> _Part | None:
-    """The tables of one group; None if no source is kept."""
-    support, places, block, source = (np.concatenate(x) for x in zip(*records, strict=True))
-    found = place = None
-    if source.shape[1]:
-        found = layout.orbits.canonical(source)
-        place = layout.family.find(found.sites)
-        kept = place >= 0
-        support, places, block, place = support[kept], places[kept], block[kept], place[kept]
-        found = Canonical(*(x[kept] for x in found))
-    if not len(support):
-        return None
-    key = support * n**r + places @ n ** np.arange(r)
+) -> Iterator[_Part]:
+    """The groups of some moves: those from kept supports, and from products of two that are far apart."""
+    moves = _Records(*(np.concatenate(x) for x in zip(*records, strict=True)))
+    if not moves.source.shape[1]:
+        yield _part(n, r, c, moves, lambda table: None, block_rows)
+        return
+    found = layout.orbits.canonical(moves.source)
+    place = layout.family.find(found.sites)
+    kept = place >= 0
+    if kept.any():
+        lookup = layout.lookup_of(Canonical(*(x[kept] for x in found)), place[kept])
+        yield _part(n, r, c, moves.of(kept), lambda table: _arranged(lookup, table), block_rows)
+    first = layout.family.in_two_places(moves.source) & ~kept[:, None]
+    for count in np.unique(first.sum(axis=1)):
+        chosen = (first.sum(axis=1) == count) & (count > 0)
+        if chosen.any():
+            far, products = _products(moves.of(chosen), first[chosen], layout)
+            yield _part(n, r, c, far, lambda table, p=products: _arranged(p, table), block_rows)
+
+
+def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple[_Records, Products]:
+    """Moves from sets in two places, those whose parts are kept, and the products of these."""
+    order = np.argsort(~first, axis=1, kind="stable")
+    count = int(first[0].sum())
+    rows = np.take_along_axis(moves.source, order, axis=1)
+    found = [layout.orbits.canonical(part) for part in (rows[:, :count], rows[:, count:])]
+    places = [layout.family.find(part.sites) for part in found]
+    kept = (places[0] >= 0) & (places[1] >= 0)
+    one, other = (
+        layout.lookup_of(Canonical(*(x[kept] for x in part)), place[kept])
+        for part, place in zip(found, places, strict=True)
+    )
+    patterns, strings = axis_patterns(np.argsort(order, axis=1, kind="stable")[kept], layout.letters)
+    return moves.of(kept), Products(one, other, jax.device_put(patterns), jax.device_put(strings))
+
+
+def _arranged(source: Any, table: Callable[[Any], np.ndarray]) -> Any:
+    """A source of moves one after the other, with its rows and patterns put into the table of slots."""
+    if isinstance(source, Products):
+        first, second = (_arranged(part, table) for part in (source.first, source.second))
+        return Products(first, second, jax.device_put(table(source.patterns)), source.strings)
+    placed = jax.device_put((table(source.rows), table(source.patterns)))
+    return eqx.tree_at(lambda lookup: (lookup.rows, lookup.patterns), source, placed)
+
+
+def _part(
+    n: int,
+    r: int,
+    c: int,
+    moves: _Records,
+    arranged: Callable[[Callable[[Any], np.ndarray]], Lookup | Products | None],
+    block_rows: BlockRows,
+) -> _Part:
+    """A group of moves, put into slots."""
+    key = moves.support * n**r + moves.places @ n ** np.arange(r)
     slots, first, slot = np.unique(key, return_index=True, return_inverse=True)
     slot = slot.reshape(-1)
     order = np.argsort(slot, kind="stable")
     starts = np.searchsorted(slot[order], np.arange(len(slots)))
     position = np.arange(len(order)) - starts[slot[order]]
     at = slot[order], position
-    shape = len(slots), int(position.max()) + 1
+    shape = len(slots), int(position.max(initial=0)) + 1
 
-    def filled(values: np.ndarray, filler: int) -> np.ndarray:
-        table = np.full(shape, filler)
-        table[at] = values[order]
-        return index_table(table)
-
-    lookup = None
-    if found is not None and place is not None:
-        flat = layout.lookup_of(found, place)
+    def table(values: Any, filler: int = 0) -> np.ndarray:
         # Places that no move fills read some moment, and multiply it by the block that is 0.
-        placed = jax.device_put((filled(np.asarray(flat.rows), 0), filled(np.asarray(flat.patterns), 0)))
-        lookup = eqx.tree_at(lambda t: (t.rows, t.patterns), flat, placed)
-    blocks = jax.device_put(filled(block, block_rows.zero(r, c)))
-    group = MoveGroup(r=r, c=c, source=lookup, blocks=blocks)
-    return _Part(group, support[first], _slot_axes(places[first], n))
+        filled = np.full(shape, filler)
+        filled[at] = np.asarray(values)[order]
+        return index_table(filled)
+
+    blocks = jax.device_put(table(moves.block, block_rows.zero(r, c)))
+    group = MoveGroup(r=r, c=c, source=arranged(table), blocks=blocks)
+    return _Part(group, moves.support[first], _slot_axes(moves.places[first], n))
 
 
 def _slot_axes(places: np.ndarray, n: int) -> np.ndarray:

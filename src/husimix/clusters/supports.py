@@ -2,10 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
+import scipy.sparse.csgraph
 
 from husimix._errors import argument_error
 from husimix.clusters.orbits import Orbits
@@ -16,6 +18,8 @@ __all__ = ["BYTES_PER_NUMBER", "Family", "Neighbours", "family_of", "neighbours_
 # Bytes for each number kept: the moment itself, the stages of a step, and what the tables of moves gather.
 BYTES_PER_NUMBER = 1000
 _GIB = 2**30
+# Pairs of clusters whose distances are looked at together.
+_PAIRS_AT_ONCE = 1_000_000
 
 
 class Neighbours(NamedTuple):
@@ -45,14 +49,37 @@ class Family(NamedTuple):
 
     Attributes:
         by_size: by number of sites n >= 2, (S_n, n) int rows in increasing order.
+        far: the graph of neighbours where there are supports in two places far apart, else None.
     """
 
     by_size: dict[int, np.ndarray]
+    far: Neighbours | None = None
 
     def find(self, rows: np.ndarray) -> np.ndarray:
         """(R,) int: the place of canonical rows of n sites among the supports of that size; -1 if not kept."""
         known = self.by_size.get(rows.shape[1])
         return np.full(len(rows), -1) if known is None else rows_in(known, rows)
+
+    def in_two_places(self, rows: np.ndarray) -> np.ndarray:
+        """(R, n) bool: of sets that no bond joins in one, but in two parts of two sites and more, the part of the first
+        site; all False for other sets, and where no supports are far apart.
+        """
+        n = rows.shape[1]
+        if self.far is None or n < 4:
+            return np.zeros(rows.shape, dtype=bool)
+        joined = (self.far.table[rows][:, :, None, :] == rows[:, None, :, None]).any(axis=3) | np.eye(n, dtype=bool)
+        part = np.tile(np.arange(n), (len(rows), 1))
+        for _ in range(n - 1):
+            part = np.where(joined, part[:, None, :], n).min(axis=2)
+        first = part == part[:, :1]
+        rest = np.where(first, n, part)
+        is_one = (first | (part == rest.min(axis=1, keepdims=True))).all(axis=1)
+        count = first.sum(axis=1)
+        return first & (is_one & (count >= 2) & (count <= n - 2))[:, None]
+
+    def may_hold(self, n: int) -> bool:
+        """Whether moments of n sites can differ from 0: of none, of kept supports, or of products of two."""
+        return n == 0 or n in self.by_size or (self.far is not None and n >= 4)
 
     def n_numbers(self, letters: int) -> int:
         """How many moments there are with so many letters a site."""
@@ -76,10 +103,11 @@ def family_of(
     orbits: Orbits,
     size: int,
     extra: Iterable[Sequence[int]],
+    pairs: float,
     letters: int,
     memory_limit: float,
 ) -> Family:
-    """The family of all clusters of at most `size` sites, and supports added by hand.
+    """The family of all clusters of at most `size` sites, of pairs of clusters far apart, and supports added by hand.
 
     Clusters grow by one neighbour at a time, one of each orbit at each size, so that nothing grows with the lattice
     where there are translations.
@@ -89,6 +117,7 @@ def family_of(
         orbits: of the symmetry group.
         size: m.
         extra: further supports; their subsets are added as well.
+        pairs: up to how many bonds apart two clusters of together `size` sites make a support; 0 for none.
         letters: D - 1.
         memory_limit: in GiB.
 
@@ -98,20 +127,24 @@ def family_of(
     Raises:
         ValueError: for a family that does not fit, before it is enumerated.
     """
-    sites = np.arange(len(neighbours.degree))[:, None]
-    clusters = [_distinct(orbits.canonical(sites).sites)]
-    for n in range(1, size):
-        grown = _grown(clusters, n, size, neighbours, letters, memory_limit)
-        if not len(grown):
-            break
-        clusters.append(_distinct(orbits.canonical(grown).sites))
+
+    def reduced(rows: np.ndarray) -> np.ndarray:
+        return orbits.canonical(rows).sites
+
+    clusters = _clusters(neighbours, size, reduced, letters, memory_limit)
+    apart = []
+    if pairs > 0 and size > 1:
+        everywhere = _clusters(neighbours, size - 1, lambda rows: rows, letters, memory_limit)
+        for n in range(1, size // 2 + 1):
+            if len(everywhere) >= size - n:
+                apart += _apart(clusters[n - 1], everywhere[size - n - 1], neighbours, pairs, letters, memory_limit)
     found: dict[int, list[np.ndarray]] = {}
-    for rows in [*clusters, *(np.sort(np.array([support]), axis=1) for support in extra)]:
+    for rows in [*clusters, *apart, *(np.sort(np.array([support]), axis=1) for support in extra)]:
         for n in range(2, rows.shape[1] + 1):
             chosen = [rows[:, list(places)] for places in itertools.combinations(range(rows.shape[1]), n)]
             found.setdefault(n, []).append(orbits.canonical(np.concatenate(chosen)).sites)
     by_size = {n: _distinct(np.concatenate(rows)) for n, rows in sorted(found.items())}
-    family = Family(by_size)
+    family = Family(by_size, neighbours if apart else None)
     _check_memory(family.n_numbers(letters), size, memory_limit)
     return family
 
@@ -124,6 +157,46 @@ def rows_in(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     place = np.searchsorted(keys, wanted)
     inside = np.minimum(place, len(keys) - 1)
     return np.where(keys[inside] == wanted, inside, -1)
+
+
+def _clusters(
+    neighbours: Neighbours,
+    size: int,
+    reduced: Callable[[np.ndarray], np.ndarray],
+    letters: int,
+    memory_limit: float,
+) -> list[np.ndarray]:
+    """By n = 1, 2, … up to `size`, the connected clusters of n sites, each brought to what `reduced` makes of it."""
+    clusters = [_distinct(reduced(np.arange(len(neighbours.degree))[:, None]))]
+    for n in range(1, size):
+        grown = _grown(clusters, n, size, neighbours, letters, memory_limit)
+        if not len(grown):
+            break
+        clusters.append(_distinct(reduced(grown)))
+    return clusters
+
+
+def _apart(
+    first: np.ndarray, second: np.ndarray, neighbours: Neighbours, pairs: float, letters: int, memory_limit: float
+) -> Iterator[np.ndarray]:
+    """All unions of one cluster of each table without common sites, up to so many bonds apart, some at a time.
+
+    Cost: the product of the numbers of clusters, times that of their sites.
+    """
+    n_sites, size = len(neighbours.degree), first.shape[1] + second.shape[1]
+    rows, columns = np.nonzero(neighbours.table < n_sites)
+    links = scipy.sparse.coo_array((np.ones(len(rows)), (rows, neighbours.table[rows, columns])), shape=(n_sites,) * 2)
+    step = max(1, _PAIRS_AT_ONCE // len(second))
+    count = 0
+    for start in range(0, len(first), step):
+        some = first[start : start + step]
+        sites, place = np.unique(some, return_inverse=True)
+        far = scipy.sparse.csgraph.shortest_path(links, directed=False, unweighted=True, indices=sites)
+        between = far[place.reshape(some.shape)][:, :, second].min(axis=(1, 3))
+        one, other = np.nonzero((between > 0) & (between <= pairs) & np.isfinite(between))
+        count += len(one)
+        _check_memory(float(count) * letters**size, size, memory_limit)
+        yield np.sort(np.concatenate([some[one], second[other]], axis=1), axis=1)
 
 
 def _grown(
