@@ -53,7 +53,7 @@ def climbed(*ansatze, tol=0.1, time_limit=1e9):
     def error_of(value, before):
         return math.nan if before is None or value is None else abs(value - before)
 
-    rungs = Rungs(attempt, status_of, error_of)
+    rungs = Rungs(attempt, status_of, error_of, lambda value: False, lambda value: 1.0)
     return climb(Ladders(ansatze, tol, time_limit), Seeded(), hx.Stepping(), rungs)
 
 

@@ -172,6 +172,8 @@ class Prepared(NamedTuple):
         symmetry: what to pass as `symmetry` to ask for the same again.
         settings: every setting of the ansatz after defaults were filled in, JSON-ready; its name is among them.
         is_exact: whether the ansatz holds every state, so that time steps are the only source of error.
+        left_out: the relative and absolute distance of the start from the initial state, which count as accumulated
+            errors.
     """
 
     motion: AbstractMotion
@@ -179,6 +181,7 @@ class Prepared(NamedTuple):
     symmetry: str | None
     settings: dict[str, Any]
     is_exact: bool = False
+    left_out: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)

@@ -180,7 +180,7 @@ class AbstractState(eqx.Module):
         Raises:
             ValueError: if the site is out of range or the angles do not broadcast.
         """
-        chosen = check_sites(self, site)
+        chosen = check_sites(self, check_integer("site", site, 0))
         return _probe(self.basis, theta, phi) @ self.tensor(chosen) / self.basis.dimension
 
     def joint_husimi(self, sites: tuple[int, int], first: tuple[Any, Any], second: tuple[Any, Any]) -> np.ndarray:
@@ -200,6 +200,9 @@ class AbstractState(eqx.Module):
         chosen = check_sites(self, sites)
         if len(chosen) != 2:
             raise argument_error("sites", "be two sites", sites)
+        for name, angles in (("first", first), ("second", second)):
+            if not isinstance(angles, tuple) or len(angles) != 2:
+                raise argument_error(name, "be a pair of angles (theta, phi)", repr(angles))
         there, here = _probe(self.basis, *second), _probe(self.basis, *first)
         return np.tensordot(here @ self.tensor(chosen), there, axes=(-1, -1)) / self.basis.dimension**2
 
@@ -242,6 +245,9 @@ def check_sites(state: AbstractState, sites: Iterable[int] | int) -> tuple[int, 
 
 def _probe(basis: SiteBasis, theta: Any, phi: Any) -> np.ndarray:
     """⟨θφ|B_a|θφ⟩, (…, D), in the shape of theta and phi broadcast together."""
+    for name, angle in (("theta", theta), ("phi", phi)):
+        if np.asarray(angle).dtype.kind not in "iuf":
+            raise argument_error(name, "be real angles in radians", repr(angle))
     try:
         t, p = np.broadcast_arrays(np.asarray(theta, dtype=float), np.asarray(phi, dtype=float))
     except ValueError:

@@ -5,25 +5,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import networkx as nx
 import numpy as np
 
 from husimix._errors import argument_error, check_choice, check_integer, check_number
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.clusters.blocks import BlockRows, FramedMaps
 from husimix.clusters.equations import Dropped, Equations
+from husimix.clusters.graph import checked_graph, graph_pairs, largest_component, pairs_of_maps
 from husimix.clusters.measurements import Measurement
-from husimix.clusters.moments import MomentLayout, Point
+from husimix.clusters.moments import MomentLayout
 from husimix.clusters.motion import ClusterMotion
 from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
 from husimix.clusters.orbits import Orbits
+from husimix.clusters.start import start_of
 from husimix.clusters.state import ClusterState
-from husimix.clusters.supports import BYTES_PER_NUMBER, Family, Neighbours, family_of, neighbours_of_maps
+from husimix.clusters.supports import Family, MemoryLimitError, Neighbours, bytes_per_number, family_of
 from husimix.physics.basis import SiteBasis, husimi_weights
 from husimix.physics.local_maps import LocalMaps, local_maps
 from husimix.physics.neighbours import neighbour_pairs
 from husimix.physics.symmetry.choice import choose_symmetry
-from husimix.state import AbstractState
 
 __all__ = ["Clusters"]
 
@@ -32,6 +32,10 @@ _DEFAULT_SIZE, _FIRST_SIZE = 4, 2
 # Seconds for each number kept and each step, on two cores of a server processor of 2020; right to a factor of four.
 _SECONDS_PER_NUMBER = 3e-6
 _LONG = 3.0
+# An estimate enumerates supports up to so many times the memory limit; beyond, it tells how many there are at least.
+_ROOMY = 16
+# What is left out of a start below this, relative to it, is rounding.
+_NOTHING = 1e-9
 
 
 @register_ansatz
@@ -52,7 +56,8 @@ class Clusters(AbstractAnsatz):
             neighbour of either.
         neighbours: the graph that clusters grow on, where it is not that of the sites which a term of 𝓛 joins: a
             networkx graph of sites 0 to N - 1, (M, 2) pairs of sites, or a number: pairs whose terms have norms that
-            add up to more than this, in 1/time. All terms that meet kept supports act in any case.
+            add up to more than this, in 1/time. All images of its bonds under the symmetry that is used are bonds, too,
+            and all terms that meet kept supports act in any case.
         certificate: compute the flow out of the kept supports at every step, as dear as a few velocities.
         memory_limit: GiB that numbers and tables may take together.
 
@@ -91,10 +96,9 @@ class Clusters(AbstractAnsatz):
             check_choice("pairs", self.pairs, ("all",))
         else:
             check_integer("pairs", self.pairs, 0, 'Try pairs=8 or pairs="all".')
-        if isinstance(self.neighbours, int | float):
-            check_number("neighbours", self.neighbours, minimum=0)
-        elif self.neighbours is not None and not isinstance(self.neighbours, nx.Graph):
-            object.__setattr__(self, "neighbours", _checked_pairs(self.neighbours))
+        object.__setattr__(self, "neighbours", checked_graph(self.neighbours))
+        if not isinstance(self.certificate, bool):
+            raise argument_error("certificate", "be True or False", repr(self.certificate))
 
     @property
     def label(self) -> str:
@@ -117,12 +121,22 @@ class Clusters(AbstractAnsatz):
             pairs=pairs,
         )
         settings = self.to_dict() | {"size": self._size}
-        is_exact = problem.model.n_sites in (1, max(layout.family.by_size, default=1))
-        return Prepared(motion, _start(problem.state, layout), made.symmetry, settings, is_exact)
+        start = start_of(problem.state, layout, husimi_weights(basis)[basis.ranks][1:])
+        part = largest_component(pairs_of_maps(made.maps), problem.model.n_sites)
+        is_whole = self.neighbours is None and self._size >= part and not self.edge_damping
+        return Prepared(
+            motion=motion,
+            point=start.point,
+            symmetry=made.symmetry,
+            settings=settings,
+            is_exact=is_whole and start.relative < _NOTHING,
+            left_out=(start.relative, start.absolute),
+        )
 
     def first_rung(self, problem: Problem) -> "Clusters":
-        """These clusters, or with `size=None` those of 2 sites."""
-        size = min(_FIRST_SIZE, problem.model.n_sites)
+        """These clusters, or with `size=None` those of 2 sites, or of as many as the largest term of 𝓛 acts on."""
+        largest = max((some.sites.shape[1] for some in local_maps(problem.model)), default=1)
+        size = min(max(_FIRST_SIZE, largest), problem.model.n_sites)
         return self if self.size is not None else dataclasses.replace(self, size=size)
 
     def next_rung(self, problem: Problem) -> "Clusters | None":
@@ -138,28 +152,31 @@ class Clusters(AbstractAnsatz):
 
     def estimate(self, problem: Problem) -> Estimate:
         """What a run will need, without running it."""
-        roomy = dataclasses.replace(self, memory_limit=1e6)
-        layout = roomy._layout(problem).layout
-        memory = BYTES_PER_NUMBER * layout.n_numbers / _GIB
-        seconds = _SECONDS_PER_NUMBER * layout.n_numbers
+        parts: dict[str, int | float | str] = {}
+        try:
+            made = dataclasses.replace(self, memory_limit=_ROOMY * self.memory_limit)._layout(problem)
+            family, n_numbers = made.layout.family, made.layout.n_numbers
+            parts = {"sites": len(made.layout.sites)}
+            parts |= {f"supports of {n}": len(rows) for n, rows in family.by_size.items()}
+            memory = bytes_per_number(family.neighbours) * n_numbers / _GIB
+        except MemoryLimitError as refusal:
+            n_numbers, memory = refusal.n_numbers, refusal.memory
+        seconds = _SECONDS_PER_NUMBER * n_numbers
         advice = ["Choose a smaller size."] if memory > self.memory_limit or seconds > _LONG else []
         if memory > self.memory_limit:
             advice.append("Raise memory_limit of the clusters if the machine has more.")
-        parts: dict[str, int | float | str] = {"sites": len(layout.sites)}
-        parts |= {f"supports of {n}": len(rows) for n, rows in layout.family.by_size.items()}
-        return Estimate(layout.n_numbers, memory, self.memory_limit, seconds, parts, tuple(advice))
+        return Estimate(n_numbers, memory, self.memory_limit, seconds, parts, tuple(advice))
 
     def product_state(self, values: np.ndarray, basis: SiteBasis) -> ClusterState:
         """The background with these one-site expectation values, without moments."""
-        layout = MomentLayout.of(Orbits((), None, len(values), basis.size), Family({}), basis.size - 1)
+        family = Family({}, Neighbours.of_pairs(np.zeros((0, 2), dtype=int), len(values)))
+        layout = MomentLayout.of(Orbits((), None, len(values), basis.size), family, basis.size - 1)
         return ClusterState(background=np.asarray(values, dtype=float)[:, 1:], moments={}, layout=layout)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as they were chosen, JSON-ready."""
         neighbours = self.neighbours
-        if isinstance(neighbours, nx.Graph):
-            neighbours = [list(edge) for edge in neighbours.edges]
-        elif isinstance(neighbours, tuple):
+        if isinstance(neighbours, tuple):
             neighbours = [list(pair) for pair in neighbours]
         return {
             "name": self.name,
@@ -184,11 +201,16 @@ class Clusters(AbstractAnsatz):
                 raise argument_error("extra", f"hold sites 0 to {model.n_sites - 1}", list(support))
         choice = choose_symmetry(problem.symmetry, model, problem.state)
         maps, size = local_maps(model), model.basis.size
-        pairs = _graph_pairs(self.neighbours, maps, model.n_sites)
-        orbits = Orbits(choice.all_generators, model.lattice, model.n_sites, size)
+        generators = choice.all_generators
+        pairs = graph_pairs(self.neighbours, maps, model.n_sites, generators)
+        if self.neighbours is None and isinstance(problem.state, ClusterState):
+            # What the start holds beyond the model's own neighbours is kept.
+            pairs = np.concatenate([pairs, problem.state.bonds()])
+        orbits = Orbits(generators, model.lattice, model.n_sites, size)
         neighbours = Neighbours.of_pairs(pairs, model.n_sites)
         far = np.inf if isinstance(self.pairs, str) else float(self.pairs)
-        family = family_of(neighbours, orbits, self._size, self.extra, far, size - 1, self.memory_limit)
+        largest = min(self._size, model.n_sites)
+        family = family_of(neighbours, orbits, largest, self.extra, far, size - 1, self.memory_limit)
         return _Made(MomentLayout.of(orbits, family, size - 1), maps, choice.name)
 
     def _equations(self, made: "_Made", basis: SiteBasis) -> Equations:
@@ -220,7 +242,7 @@ class Clusters(AbstractAnsatz):
             multiplicity={n: _counted(layout, rows) for n, rows in layout.family.by_size.items()},
             g=jax.device_put(by_rank[basis.ranks][1:]),
             edge_damping=jax.device_put(np.asarray(float(self.edge_damping))),
-            edge=max(1, self._size - 2),
+            edge=max(1, min(self._size, n_sites) - 2),
             shapes=tuple(sorted(shapes)),
         )
 
@@ -249,44 +271,6 @@ def _pairs_of(problem: Problem, orbits: Orbits) -> np.ndarray:
     return np.unique(orbits.canonical(pairs).sites, axis=0) if len(pairs) else pairs
 
 
-def _start(state: AbstractState, layout: MomentLayout) -> Point:
-    """A state in terms of a layout: moments that it does not keep are 0, those that the layout does not are dropped."""
-    local = state.local_values()[:, 1:]
-    rows = layout.family.by_size
-    if isinstance(state, ClusterState):
-        moments = {n: state.central_moments(sets) for n, sets in rows.items()}
-    else:
-        products = state.as_products()
-        if products is None:
-            fix = "Start from hx.product_state(...), a mixture, or a state of clusters."
-            raise argument_error("state", "be a sum of products or a state of clusters", repr(state), fix)
-        apart = products.vectors[:, :, 1:] - local
-        moments = {n: _moments_of(products.weights, apart, sets) for n, sets in rows.items()}
-    return Point(*jax.device_put((local[layout.sites], moments)))
-
-
-def _moments_of(weights: np.ndarray, apart: np.ndarray, sets: np.ndarray) -> np.ndarray:
-    """Σ_n w_n ⊗_i (v^n_i - b_i) of sets of sites, (S, (D - 1)^n)."""
-    total = np.zeros((len(sets), apart.shape[2] ** sets.shape[1]))
-    for weight, vectors in zip(weights, apart, strict=True):
-        value = np.full((len(sets), 1), weight)
-        for column in sets.T:
-            value = (value[:, :, None] * vectors[column][:, None, :]).reshape(len(sets), -1)
-        total += value
-    return total
-
-
-def _graph_pairs(neighbours: Any, maps: Sequence[LocalMaps], n_sites: int) -> np.ndarray:
-    if neighbours is None or isinstance(neighbours, int | float):
-        return neighbours_of_maps(maps, neighbours)
-    given = neighbours.edges if isinstance(neighbours, nx.Graph) else neighbours
-    pairs = np.array([tuple(pair) for pair in given], dtype=object).reshape(-1, 2)
-    known = all(isinstance(site, int | np.integer) and 0 <= site < n_sites for site in pairs.ravel())
-    if not known:
-        raise argument_error("neighbours", f"join sites 0 to {n_sites - 1}", list(map(tuple, pairs))[:4])
-    return pairs.astype(np.int64)
-
-
 def _checked_supports(extra: object) -> tuple[tuple[int, ...], ...]:
     must, fix = "hold supports of two or more different sites", "Try extra=[(0, 5)]."
     if isinstance(extra, str) or not isinstance(extra, Sequence | np.ndarray):
@@ -300,18 +284,3 @@ def _checked_supports(extra: object) -> tuple[tuple[int, ...], ...]:
             raise argument_error("extra", must, list(sites), fix)
         found.append(tuple(sorted(sites)))
     return tuple(found)
-
-
-def _checked_pairs(neighbours: object) -> tuple[tuple[int, int], ...]:
-    must = "be a networkx graph, pairs of sites, or a number"
-    if isinstance(neighbours, str) or not isinstance(neighbours, Sequence | np.ndarray):
-        raise argument_error("neighbours", must, repr(neighbours))
-    pairs = []
-    for pair in neighbours:
-        if np.shape(pair) != (2,):
-            raise argument_error("neighbours", must, repr(pair))
-        first, second = (check_integer("neighbours", site, 0) for site in pair)
-        if first == second:
-            raise argument_error("neighbours", "join different sites", (first, second))
-        pairs.append((first, second))
-    return tuple(pairs)

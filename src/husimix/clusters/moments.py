@@ -151,6 +151,7 @@ class MomentLayout:
             digest.update(generator.permutation.tobytes())
             if generator.rotations is not None:
                 digest.update(b"rotations" + generator.rotations.tobytes())
+        digest.update(self.family.neighbours.table.tobytes())
         for n, rows in self.family.by_size.items():
             digest.update(repr((n, rows.shape)).encode() + rows.tobytes())
         return digest.digest()

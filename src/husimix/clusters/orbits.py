@@ -79,6 +79,24 @@ class Orbits:
         """Whether the group has one element only."""
         return self.order == 1
 
+    def holds(self, operation: Transformation) -> bool:
+        """Whether an operation is an element of the group."""
+        cells, n = self._cells, self.n_sites
+        shift = cells.anchor_shifts[[operation.permutation[0] // cells.kinds]]
+        back = operation.permutation if cells.n_shifts == 1 else cells.moved_back(operation.permutation[None], shift)[0]
+        turned = operation.rotations
+        maps = np.broadcast_to(np.eye(self.maps.shape[1]), (n, *self.maps.shape[1:]))
+        if turned is not None:
+            # Local maps belong to the sites where things land, and move with them.
+            maps = np.empty_like(maps)
+            maps[back] = turned[operation.permutation][:, 1:, 1:]
+        for own in self._operations:
+            if np.array_equal(own.permutation, back):
+                undone = self.maps[own.labels]
+                if np.abs(np.swapaxes(undone, 1, 2) - maps).max() < 1e-9:
+                    return True
+        return False
+
     def canonical(self, rows: np.ndarray) -> Canonical:
         """Sets of sites brought to the representatives of their orbits.
 

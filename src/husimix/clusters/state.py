@@ -1,4 +1,4 @@
-"""The state: a product background and the central moments of kept supports; all other central moments are 0."""
+"""The state: a product background and the central moments of kept supports, of which all others are made."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from husimix._errors import argument_error, check_choice
 from husimix.clusters.measurements import Measurement, looked_up, reduced_tensor
 from husimix.clusters.moments import MomentLayout, Point, Sites
 from husimix.clusters.orbits import Orbits
-from husimix.clusters.supports import Family
+from husimix.clusters.supports import Family, Neighbours
 from husimix.physics.basis import SiteBasis, site_basis
 from husimix.physics.lattice import Lattice
 from husimix.physics.operators import Operator
@@ -32,8 +32,8 @@ _PAIRS = 1 << 18
 class ClusterState(AbstractState):
     """A density matrix by its background and its central moments, one support of each orbit.
 
-    Expectation values of operators on sites that no kept support joins are products: central moments outside of the
-    kept supports count as 0.
+    A central moment outside of the kept supports is the product of those of the parts of its sites that no bond joins,
+    and counts as 0 if there is one part only, or a part is a single site.
 
     Attributes:
         background: (U, D - 1) float, local expectation values of one site of each orbit.
@@ -118,7 +118,7 @@ class ClusterState(AbstractState):
         ends = np.stack(np.triu_indices(self.n_sites, 1), axis=1)
         for start in range(0, len(ends) if 2 in self.moments else 0, _PAIRS):
             some = ends[start : start + _PAIRS]
-            values = looked_up(self.layout, self.moments[2], some).reshape(-1, *(self.layout.letters,) * 2)
+            values = looked_up(self.layout, self.moments, some).reshape(-1, *(self.layout.letters,) * 2)
             matrix[some[:, 0], some[:, 1]] = values[:, a - 1, b - 1]
             matrix[some[:, 1], some[:, 0]] = values[:, b - 1, a - 1]
         product = np.outer(local[:, a], local[:, b])
@@ -168,8 +168,8 @@ class ClusterState(AbstractState):
         return self.layout.orbits.generators
 
     def is_invariant(self, operation: Transformation) -> bool:
-        """Whether an operation is one of the group's generators, or leaves background and moments in place."""
-        if any(operation.is_same_as(own) for own in self.symmetries()):
+        """Whether an operation is one of the group's, or leaves background and moments in place."""
+        if self.layout.orbits.holds(operation):
             return True
         if not self.layout.orbits.is_trivial and not self._is_product():
             return False
@@ -189,17 +189,19 @@ class ClusterState(AbstractState):
         return ClusterState(background=self.background, moments=self.moments, layout=self.layout, history=history)
 
     def central_moments(self, sets: np.ndarray) -> np.ndarray:
-        """The central moments of (R, n) sets of different sites, (R, (D - 1)^n); 0 for what is not kept."""
-        n = sets.shape[1]
-        if n not in self.moments:
-            return np.zeros((len(sets), self.layout.letters**n))
-        return looked_up(self.layout, self.moments[n], sets)
+        """The central moments of (R, n) sets of different sites, (R, (D - 1)^n), kept or made of kept ones."""
+        return looked_up(self.layout, self.moments, sets)
+
+    def bonds(self) -> np.ndarray:
+        """(M, 2) int, the bonds of the graph that the state's clusters grew on; none for a product."""
+        return np.zeros((0, 2), dtype=int) if self._is_product() else self.layout.family.neighbours.pairs
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays that a file needs to hold; `from_arrays` is the way back."""
-        arrays = {"background": np.asarray(self.background)}
+        family = self.layout.family
+        arrays = {"background": np.asarray(self.background), "neighbours": family.neighbours.pairs}
         for n, values in self.moments.items():
-            arrays |= {f"moments_{n}": np.asarray(values), f"supports_{n}": self.layout.family.by_size[n]}
+            arrays |= {f"moments_{n}": np.asarray(values), f"supports_{n}": family.by_size[n]}
         generators = self.symmetries()
         if generators:
             arrays["permutations"] = np.array([g.permutation for g in generators])
@@ -230,7 +232,8 @@ class ClusterState(AbstractState):
             for n, p in enumerate(permutations)
         )
         sizes = sorted(int(name.removeprefix("moments_")) for name in arrays if name.startswith("moments_"))
-        family = Family({n: np.asarray(arrays[f"supports_{n}"]) for n in sizes})
+        neighbours = Neighbours.of_pairs(np.asarray(arrays["neighbours"]), data["n_sites"])
+        family = Family({n: np.asarray(arrays[f"supports_{n}"]) for n in sizes}, neighbours)
         layout = MomentLayout.of(Orbits(generators, lattice, data["n_sites"], size), family, size - 1)
         moments = {n: np.asarray(arrays[f"moments_{n}"]) for n in sizes}
         return cls(background=np.asarray(arrays["background"]), moments=moments, layout=layout)

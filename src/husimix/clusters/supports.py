@@ -11,15 +11,28 @@ import scipy.sparse.csgraph
 
 from husimix._errors import argument_error
 from husimix.clusters.orbits import Orbits
-from husimix.physics.local_maps import LocalMaps
 
-__all__ = ["BYTES_PER_NUMBER", "Family", "Neighbours", "family_of", "neighbours_of_maps", "rows_in"]
+__all__ = ["Family", "MemoryLimitError", "Neighbours", "bytes_per_number", "family_of", "rows_in"]
 
-# Bytes for each number kept: the moment itself, the stages of a step, and what the tables of moves gather.
-BYTES_PER_NUMBER = 1000
+# Bytes for each number kept, and for each neighbour of a site more: the moment itself, the stages of a step, and what
+# tables of moves gather, which are as many as there are maps that meet a support.
+_BYTES = 600
 _GIB = 2**30
 # Pairs of clusters whose distances are looked at together.
 _PAIRS_AT_ONCE = 1_000_000
+
+
+class MemoryLimitError(ValueError):
+    """More numbers than there is memory for.
+
+    Attributes:
+        n_numbers: about how many, or at least how many.
+        memory: GiB that they would take.
+    """
+
+    def __init__(self, error: ValueError, n_numbers: int, memory: float):
+        super().__init__(*error.args)
+        self.n_numbers, self.memory = n_numbers, memory
 
 
 class Neighbours(NamedTuple):
@@ -37,11 +50,19 @@ class Neighbours(NamedTuple):
     def of_pairs(cls, pairs: np.ndarray, n_sites: int) -> "Neighbours":
         """The graph of (M, 2) pairs of sites."""
         both = np.unique(np.concatenate([pairs, pairs[:, ::-1]]).reshape(-1, 2), axis=0)
+        both = both.astype(np.int64)
         degree = np.bincount(both[:, 0], minlength=n_sites)
         table = np.full((n_sites, int(degree.max(initial=0))), n_sites)
         starts = np.cumsum(degree) - degree
         table[both[:, 0], np.arange(len(both)) - starts[both[:, 0]]] = both[:, 1]
         return cls(table, degree)
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(M, 2) int, the bonds, each once."""
+        rows, columns = np.nonzero(self.table < len(self.degree))
+        ends = np.stack([rows, self.table[rows, columns]], axis=1)
+        return ends[ends[:, 0] < ends[:, 1]]
 
 
 class Family(NamedTuple):
@@ -49,53 +70,56 @@ class Family(NamedTuple):
 
     Attributes:
         by_size: by number of sites n >= 2, (S_n, n) int rows in increasing order.
-        far: the graph of neighbours where there are supports in two places far apart, else None.
+        neighbours: the graph that clusters grow on.
+        has_far: whether supports in two places far apart are kept.
     """
 
     by_size: dict[int, np.ndarray]
-    far: Neighbours | None = None
+    neighbours: Neighbours
+    has_far: bool = False
 
     def find(self, rows: np.ndarray) -> np.ndarray:
         """(R,) int: the place of canonical rows of n sites among the supports of that size; -1 if not kept."""
         known = self.by_size.get(rows.shape[1])
         return np.full(len(rows), -1) if known is None else rows_in(known, rows)
 
-    def in_two_places(self, rows: np.ndarray) -> np.ndarray:
-        """(R, n) bool: of sets that no bond joins in one, but in two parts of two sites and more, the part of the first
-        site; all False for other sets, and where no supports are far apart.
-        """
+    def parts(self, rows: np.ndarray) -> np.ndarray:
+        """(R, n) int: for each site of a set the place in the row of the first one that bonds in the set join it to."""
         n = rows.shape[1]
-        if self.far is None or n < 4:
-            return np.zeros(rows.shape, dtype=bool)
-        joined = (self.far.table[rows][:, :, None, :] == rows[:, None, :, None]).any(axis=3) | np.eye(n, dtype=bool)
+        joined = (self.neighbours.table[rows][:, :, None, :] == rows[:, None, :, None]).any(axis=3)
+        joined |= np.eye(n, dtype=bool)
         part = np.tile(np.arange(n), (len(rows), 1))
         for _ in range(n - 1):
             part = np.where(joined, part[:, None, :], n).min(axis=2)
-        first = part == part[:, :1]
-        rest = np.where(first, n, part)
-        is_one = (first | (part == rest.min(axis=1, keepdims=True))).all(axis=1)
+        return part
+
+    def in_two_places(self, rows: np.ndarray) -> np.ndarray:
+        """(R, n) bool: of sets in two parts of two sites and more the part of the first site.
+
+        All False for other sets, and where no supports are far apart.
+        """
+        n = rows.shape[1]
+        if not self.has_far or n < 4:
+            return np.zeros(rows.shape, dtype=bool)
+        part = self.parts(rows)
+        first = part == 0
+        other = np.where(first, n, part).min(axis=1, keepdims=True)
         count = first.sum(axis=1)
-        return first & (is_one & (count >= 2) & (count <= n - 2))[:, None]
+        is_two = (first | (part == other)).all(axis=1) & (count >= 2) & (count <= n - 2)
+        return first & is_two[:, None]
 
     def may_hold(self, n: int) -> bool:
         """Whether moments of n sites can differ from 0: of none, of kept supports, or of products of two."""
-        return n == 0 or n in self.by_size or (self.far is not None and n >= 4)
+        return n == 0 or n in self.by_size or (self.has_far and n >= 4)
 
     def n_numbers(self, letters: int) -> int:
         """How many moments there are with so many letters a site."""
         return sum(len(rows) * letters**n for n, rows in self.by_size.items())
 
 
-def neighbours_of_maps(maps: Sequence[LocalMaps], cutoff: float | None = None) -> np.ndarray:
-    """(M, 2) int: the pairs of sites that a map acts on; with a cutoff those whose strengths add up to more."""
-    pairs, strengths = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
-    for some in maps:
-        for first, second in itertools.combinations(range(some.sites.shape[1]), 2):
-            pairs.append(some.sites[:, [first, second]])
-            strengths.append(some.strengths)
-    rows, index = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
-    total = np.bincount(index.reshape(-1), np.concatenate(strengths), minlength=len(rows))
-    return rows if cutoff is None else rows[total > cutoff]
+def bytes_per_number(neighbours: Neighbours) -> float:
+    """Bytes that a run takes for each number that moves."""
+    return _BYTES * (2.0 + float(neighbours.degree.mean()))
 
 
 def family_of(
@@ -144,8 +168,8 @@ def family_of(
             chosen = [rows[:, list(places)] for places in itertools.combinations(range(rows.shape[1]), n)]
             found.setdefault(n, []).append(orbits.canonical(np.concatenate(chosen)).sites)
     by_size = {n: _distinct(np.concatenate(rows)) for n, rows in sorted(found.items())}
-    family = Family(by_size, neighbours if apart else None)
-    _check_memory(family.n_numbers(letters), size, memory_limit)
+    family = Family(by_size, neighbours, bool(apart))
+    _check_memory(float(family.n_numbers(letters)), neighbours, size, memory_limit)
     return family
 
 
@@ -195,7 +219,7 @@ def _apart(
         between = far[place.reshape(some.shape)][:, :, second].min(axis=(1, 3))
         one, other = np.nonzero((between > 0) & (between <= pairs) & np.isfinite(between))
         count += len(one)
-        _check_memory(float(count) * letters**size, size, memory_limit)
+        _check_memory(float(count) * letters**size, neighbours, size, memory_limit)
         yield np.sort(np.concatenate([some[one], second[other]], axis=1), axis=1)
 
 
@@ -209,23 +233,23 @@ def _grown(
     count = len(rows) * letters**n * (max(1.0, 0.5 * ratio) * letters) ** (size - n) / max(1, size - n)
     # Never more than all sets of that many sites; on small lattices growth ends before clusters fill them.
     most = math.comb(len(neighbours.degree), size) * float(letters) ** size
-    _check_memory(min(count, most), size, memory_limit)
+    _check_memory(min(count, most), neighbours, size, memory_limit)
     degree = neighbours.table.shape[1]
     if 8 * len(rows) * n * degree * (n + 1) > memory_limit * _GIB:
-        _check_memory(np.inf, size, memory_limit)
+        _check_memory(float(len(rows)) * letters ** min(size, n + 2), neighbours, size, 0.0)
     added = neighbours.table[rows].reshape(len(rows), -1)
     grown = np.concatenate([np.repeat(rows, added.shape[1], axis=0), added.reshape(-1, 1)], axis=1)
     new = (added < len(neighbours.degree)).ravel() & (grown[:, :-1] != grown[:, -1:]).all(axis=1)
     return _distinct(np.sort(grown[new], axis=1))
 
 
-def _check_memory(n_numbers: float, size: int, memory_limit: float) -> None:
-    needed = BYTES_PER_NUMBER * n_numbers / _GIB
+def _check_memory(n_numbers: float, neighbours: Neighbours, size: int, memory_limit: float) -> None:
+    needed = bytes_per_number(neighbours) * n_numbers / _GIB
     if needed > memory_limit:
-        about = f"about {n_numbers:.1e} numbers, {needed:.1f} GiB" if np.isfinite(n_numbers) else "far more"
-        fix = "Choose a smaller size, give `neighbours` a cutoff, or raise memory_limit of the clusters."
-        got = f"{size}: {about} of {memory_limit:g} GiB allowed"
-        raise argument_error("size", "give a set of supports that fits into memory", got, fix)
+        fix = "Choose a smaller size, fewer pairs or extra supports, give `neighbours` a cutoff, or raise memory_limit."
+        got = f"{size}: about {n_numbers:.1e} numbers, {needed:.1f} GiB of {memory_limit:g} GiB allowed"
+        error = argument_error("size", "give a set of supports that fits into memory", got, fix)
+        raise MemoryLimitError(error, int(n_numbers), needed)
 
 
 def _distinct(rows: np.ndarray) -> np.ndarray:

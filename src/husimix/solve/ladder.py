@@ -19,6 +19,8 @@ Attempt = TypeVar("Attempt")
 _REFINEMENT = 2.0
 # What a first rung is taken to cost, of which nothing has been measured yet.
 _STEPS = 200
+# The finest relative tolerance of time steps, not far above rounding.
+_FINEST = 1e-13
 _WOULD_NOT_FIT = "there is no larger one, or none that fits into memory"
 
 
@@ -45,11 +47,15 @@ class Rungs(Generic[Attempt]):
         attempt: carries out one.
         status_of: how an attempt ended.
         error_of: the estimated error of an attempt from another one, nan where it cannot be known.
+        is_exact: whether time steps are the only error of an attempt.
+        stepping_seconds: what an attempt took, compilation apart.
     """
 
     attempt: Callable[[AbstractAnsatz, Problem, Stepping], Attempt]
     status_of: Callable[[Attempt], Status]
     error_of: Callable[[Attempt, Attempt | None], float]
+    is_exact: Callable[[Attempt], bool]
+    stepping_seconds: Callable[[Attempt], float]
 
 
 @dataclass(frozen=True)
@@ -152,10 +158,10 @@ def _climbed(
     labels: list[str] = []
     status, reason = Status.TOLERANCE_MISSED, _WOULD_NOT_FIT
     while True:
-        number, began = len(labels), time.perf_counter()
+        began = time.perf_counter()
+        told = replace(problem, seed=problem.seed + len(labels))
         labels.append(rung.label)
-        told = replace(problem, seed=problem.seed + number)
-        made = rungs.attempt(rung, told, stepping.refined(_REFINEMENT**number))
+        made = rungs.attempt(rung, told, stepping)
         ending = rungs.status_of(made)
         if ending is Status.COMPLETED:
             best, before, chosen = made, best, rung
@@ -167,11 +173,19 @@ def _climbed(
         if ending is Status.INTERRUPTED or status is Status.COMPLETED:
             status = ending
             break
-        following = rung.next_rung(told)
-        if following is None:
-            break
+        if ending is Status.COMPLETED and rungs.is_exact(made):
+            # There is nothing to climb to: only finer steps bring more.
+            following, stepping = rung, stepping.refined(_REFINEMENT * error / ladders.tol)
+            if min(stepping.rtol, error) < _FINEST:
+                reason = "time steps cannot be finer"
+                break
+        else:
+            following, stepping = rung.next_rung(told), stepping.refined(_REFINEMENT)
+            if following is None:
+                break
         growth = following.estimate(told).seconds_per_step / rung.estimate(told).seconds_per_step
-        expected = (time.perf_counter() - began) * max(1.0, growth)
+        spent, steps = time.perf_counter() - began, rungs.stepping_seconds(made)
+        expected = spent + steps * max(0.0, growth - 1.0)
         if not clock.allows(expected):
             reason = f"{following.label} would take some {expected:.0f} s (time_limit is {clock.limit:g} s)"
             break

@@ -22,6 +22,9 @@ from husimix.state import AbstractState
 
 __all__ = ["mesolve"]
 
+# What is left out of a start before a run warns of it, relative to its norm.
+_LEFT_OUT = 1e-3
+
 
 def mesolve(
     model: Lindbladian,
@@ -79,6 +82,9 @@ def mesolve(
     if result.status is not Status.COMPLETED:
         reached = "" if result.completed else f"The run stopped at t = {result.final_state.history.time:.6g}. "
         warnings.warn(reached + result.message, HusimixWarning, stacklevel=2)
+    if run.left_out > _LEFT_OUT:
+        text = f"The initial state has correlations that {run.label} cannot hold: {run.left_out:.2g} of its norm "
+        warnings.warn(f"{text}is left out. Take a larger ansatz.", HusimixWarning, stacklevel=2)
     run.recorder.warn(stacklevel=3)
     return result
 
@@ -91,9 +97,16 @@ def _to_tolerance(ladders: Ladders, problem: Problem, evolution: Evolution, tole
         return carry_out(rung, told, replace(evolution, stepping=stepping))
 
     def error_of(run: Run, before: Run | None) -> float:
-        return float(np.max(_errors(run, before)[0]))
+        return max(float(np.max(_errors(run, before)[0])), run.left_out)
 
-    end = climb(ladders, problem, evolution.stepping, Rungs(attempt, lambda run: run.result.status, error_of))
+    rungs = Rungs(
+        attempt=attempt,
+        status_of=lambda run: run.result.status,
+        error_of=error_of,
+        is_exact=lambda run: run.is_exact,
+        stepping_seconds=lambda run: run.stepping_seconds,
+    )
+    end = climb(ladders, problem, evolution.stepping, rungs)
     run, (largest, errors) = end.attempt, _errors(end.attempt, end.before)
     message = message_of(end.status, end.ansatz)
     if end.status is Status.TOLERANCE_MISSED:

@@ -41,11 +41,17 @@ class Run(NamedTuple):
         result: what the user gets.
         recorder: all that was recorded.
         is_exact: whether the ansatz holds every state of the problem.
+        left_out: the relative distance of the start from the initial state.
+        stepping_seconds: what steps took, compilation apart.
+        label: of the ansatz.
     """
 
     result: Result
     recorder: Recorder
     is_exact: bool
+    left_out: float
+    stepping_seconds: float
+    label: str
 
     def told(self, **changes: object) -> "Run":
         """The same run with other fields of its result."""
@@ -62,9 +68,14 @@ def carry_out(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution) ->
     drop_compiled_if_many()
     prepared = ansatz.prepare(problem)
     recorder, times = Recorder(ansatz, problem, evolution.save_states), evolution.times
-    loop = evolve(prepared.motion, prepared.point, times, problem.state.history, evolution.stepping, problem.rate)
+    past, (relative, absolute) = problem.state.history, prepared.left_out
+    past = past._replace(
+        accumulated_error=past.accumulated_error + relative,
+        accumulated_error_absolute=past.accumulated_error_absolute + absolute,
+    )
+    loop = evolve(prepared.motion, prepared.point, times, past, evolution.stepping, problem.rate)
     chunk: Chunk | None = None
-    status = Status.INTERRUPTED
+    status, ticks = Status.INTERRUPTED, []
     label = f"mesolve, {ansatz.label}"
     with one_blas_thread(), ProgressMeter(label, times[0], times[-1], evolution.progress) as meter:
         try:
@@ -72,6 +83,7 @@ def carry_out(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution) ->
                 for row in chunk.rows:
                     recorder.add(row)
                 meter.update(min(chunk.time, times[-1]), chunk.seen.accepted)
+                ticks.append((time.perf_counter(), chunk.seen.accepted))
             assert chunk is not None and chunk.status is not None  # the loop's last chunk has one
             status = chunk.status
         except KeyboardInterrupt:
@@ -97,7 +109,15 @@ def carry_out(ansatz: AbstractAnsatz, problem: Problem, evolution: Evolution) ->
         meanings={**DIAGNOSTICS, **ansatz.diagnostics},
         states=recorder.states,
     )
-    return Run(result, recorder, prepared.is_exact)
+    return Run(result, recorder, prepared.is_exact, relative, _stepping_seconds(began, ticks), ansatz.label)
+
+
+def _stepping_seconds(began: float, ticks: list[tuple[float, int]]) -> float:
+    """What the steps of a run took, without the compilation that comes before the end of the first chunk of them."""
+    if not ticks:
+        return 0.0
+    (first, early), (last, steps) = ticks[0], ticks[-1]
+    return (last - first) * steps / (steps - early) if steps > early else last - began
 
 
 def message_of(status: Status, ansatz: AbstractAnsatz) -> str:

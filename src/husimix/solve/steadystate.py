@@ -134,7 +134,14 @@ def find(model: Lindbladian, state: AbstractState | None, wanted: Search, stackl
         def of_rung(ansatz: AbstractAnsatz, told: Problem, stepping: Stepping) -> _Attempt:
             return _attempt(ansatz, told, stepping, wanted, longest)
 
-        end = climb(ladders, problem, wanted.method, Rungs(of_rung, _status_of, _difference))
+        rungs = Rungs(
+            attempt=of_rung,
+            status_of=lambda attempt: attempt.result.status,
+            error_of=_difference,
+            is_exact=lambda attempt: False,  # finer steps would not bring it nearer to rest
+            stepping_seconds=lambda attempt: attempt.seconds,
+        )
+        end = climb(ladders, problem, wanted.method, rungs)
         attempt, message = end.attempt, message_of(end.status, end.ansatz)
         if end.status is Status.TOLERANCE_MISSED:
             message = f"{end.shortfall(ladders.tol)} {message}"
@@ -148,16 +155,13 @@ def find(model: Lindbladian, state: AbstractState | None, wanted: Search, stackl
 
 @dataclass(frozen=True)
 class _Attempt:
-    """The steady state of one rung, and the searches that led to it."""
+    """The steady state of one rung, the searches that led to it, and what they took."""
 
     result: SteadyState
     best: Found
     ends: tuple[Found, ...]
     ansatz: AbstractAnsatz
-
-
-def _status_of(attempt: _Attempt) -> Status:
-    return attempt.result.status
+    seconds: float
 
 
 def _difference(attempt: _Attempt, before: _Attempt | None) -> float:
@@ -170,6 +174,7 @@ def _difference(attempt: _Attempt, before: _Attempt | None) -> float:
 def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wanted: Search, longest: float) -> _Attempt:
     """Searches from all starts with one ansatz."""
     found: list[Found] = []
+    began = time.perf_counter()
     for number in range(wanted.starts):
         begin = mixed_state(problem.model, ansatz) if number == 1 else problem.state
         told = replace(problem, state=begin, seed=problem.seed + max(0, number - 1))
@@ -179,7 +184,7 @@ def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wante
         if found[-1].status is Status.INTERRUPTED:
             break
     settled = [f for f in found if f.status is Status.COMPLETED]
-    best = min(settled or found, key=lambda f: f.certificate.flow)
+    best = min(settled or found, key=lambda f: np.nan_to_num(f.certificate.flow, nan=f.drift))
     # An interrupted search tells nothing of where it would have ended.
     ends = [f for f in found if f.status is not Status.INTERRUPTED] or found
     is_interrupted = len(ends) < len(found) or ends[-1].status is Status.INTERRUPTED
@@ -216,7 +221,7 @@ def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wante
         },
         wall_time=float("nan"),
     )
-    return _Attempt(result, best, tuple(ends), ansatz)
+    return _Attempt(result, best, tuple(ends), ansatz, time.perf_counter() - began)
 
 
 def _warn(result: SteadyState, attempt: _Attempt, stacklevel: int) -> None:
