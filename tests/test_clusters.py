@@ -1,5 +1,7 @@
 """Clusters as users meet them: runs, states, files, ladders, steady states and errors."""
 
+import warnings
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -133,8 +135,12 @@ def test_a_state_survives_a_file(ring, tmp_path):
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_run_goes_on_with_clusters_of_another_size(ring, size):
     model = ising(Lattice.chain(6, periodic=True))
-    further = run(model, ring.final_state, TIMES, size=size)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", hx.HusimixWarning)
+        further = run(model, ring.final_state, TIMES, size=size)
     assert further.completed
+    lost = further.diagnostics["accumulated_error"][0] - ring.final_state.history.accumulated_error
+    assert (lost > 1e-2 and "is left out" in str(caught[0].message)) if size < 2 else (abs(lost) < 1e-12 and not caught)
     np.testing.assert_allclose(further.bloch[0], ring.bloch[-1], rtol=0, atol=1e-14)
 
 
@@ -210,7 +216,10 @@ REFUSED = {
     "negative cutoff": (lambda: Clusters(neighbours=-1.0), "Argument `neighbours` must"),
     "a support outside": (lambda: run_with(extra=[(0, 9)]), "Argument `extra` must hold sites 0 to 3"),
     "neighbours outside": (lambda: run_with(neighbours=[(0, 9)]), "Argument `neighbours` must join sites 0 to 3"),
-    "a graph of words": (lambda: run_with(neighbours=nx.Graph([("a", "b")])), "Argument `neighbours` must join sites"),
+    "a graph of words": (
+        lambda: run_with(neighbours=nx.Graph([("a", "b")])),
+        "Argument `neighbours` must be an integer",
+    ),
     "a state of other sites": (lambda: run(start=hx.product_state(5)), "Argument `state` must"),
     "an unknown ansatz": (lambda: hx.mesolve(ising(), hx.product_state(4), TIMES, ansatz="cluster"), "must be one of"),
 }
