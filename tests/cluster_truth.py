@@ -182,6 +182,10 @@ class DenseClusters:
         r = tensor(state)
         return np.where(self.lengths >= 2, frame(self.local(r)) @ r, 0.0)
 
+    def kept_tensor(self, state):
+        """R of a state without the products that it makes of moments which are not kept: equations count those as 0."""
+        return self.tensor_of(self.local(tensor(state)), self.moments_of(state))
+
     def drift_square(self, drift):
         """Σ g ḃ² over all sites."""
         return np.sum(drift**2 @ self.letter_weights[1:])
