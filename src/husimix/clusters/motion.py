@@ -1,6 +1,6 @@
 """The motion of clusters, as the machine sees it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -46,6 +46,7 @@ class ClusterMotion(AbstractMotion):
     norms: Float[Array, " letter"]
     layout: MomentLayout = eqx.field(static=True)
     pairs: np.ndarray
+    has_coordinates: ClassVar[bool] = True
 
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, dict[str, Array]]:
         """See `Equations.velocity`; what breaks the symmetry has no part in it. There is nothing to report."""
