@@ -106,6 +106,7 @@ class DenseMotion(AbstractMotion):
     pairs: np.ndarray
     bonds: tuple = eqx.field(static=True)
     grows_at: float
+    has_coordinates: ClassVar = False
 
     def velocity(self, time, point):
         rates = (self.generator + self.missed) @ point

@@ -91,9 +91,13 @@ class AbstractMotion(eqx.Module):
 
     Attributes:
         pairs: (M, 2) int, the pairs of neighbouring sites that are watched, one of each kind; a NumPy array.
+        has_coordinates: whether the numbers of a point are coordinates of the state: points that `restored` leaves as
+            they are differ in the state, and it is a projection. Stationary points are then found by Newton's method,
+            and the eigenvalues of the linearised velocity are rates at which states relax.
     """
 
     pairs: eqx.AbstractVar[np.ndarray]
+    has_coordinates: ClassVar[bool]
 
     @abc.abstractmethod
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, PyTree]:

@@ -17,6 +17,7 @@ from husimix.clusters.moments import MomentLayout
 from husimix.clusters.motion import ClusterMotion
 from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
 from husimix.clusters.orbits import Orbits
+from husimix.clusters.stabilisers import Symmetrisation
 from husimix.clusters.start import start_of
 from husimix.clusters.state import ClusterState
 from husimix.clusters.supports import Family, MemoryLimitError, Neighbours, bytes_per_number, family_of
@@ -113,6 +114,7 @@ class Clusters(AbstractAnsatz):
         measured = {name: Measurement.of(operator, layout) for name, operator in problem.observables.items()}
         motion = ClusterMotion(
             equations=self._equations(made, basis),
+            symmetrisation=Symmetrisation.of(layout),
             pair_sites=jax.device_put(pairs.astype(np.int32)),
             pair_moments=layout.lookup(pairs) if len(pairs) and 2 in layout.family.by_size else None,
             measurements=measured,

@@ -1,6 +1,6 @@
 """The motion of clusters, as the machine sees it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from husimix.ansatz import AbstractMotion, Adapted, Certificate, LocalValues
 from husimix.clusters.equations import Equations
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import Lookup, MomentLayout, Point
+from husimix.clusters.stabilisers import Symmetrisation
 from husimix.clusters.state import ClusterState
 from husimix.state import History
 
@@ -28,6 +29,7 @@ class ClusterMotion(AbstractMotion):
 
     Attributes:
         equations: of background and moments.
+        symmetrisation: what points that break the symmetry of the layout are projected by.
         pair_sites: (M, 2) int, the watched pairs.
         pair_moments: where their moments are found; None if no pairs are kept.
         measurements: the observables by name.
@@ -37,24 +39,26 @@ class ClusterMotion(AbstractMotion):
     """
 
     equations: Equations
+    symmetrisation: Symmetrisation
     pair_sites: Array
     pair_moments: Lookup | None
     measurements: dict[str, Measurement]
     norms: Float[Array, " letter"]
     layout: MomentLayout = eqx.field(static=True)
     pairs: np.ndarray
+    has_coordinates: ClassVar[bool] = True
 
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, dict[str, Array]]:
-        """See `Equations.velocity`; there is nothing to report."""
-        return self.equations.velocity(point), {}
+        """See `Equations.velocity`; what breaks the symmetry has no part in it. There is nothing to report."""
+        return self.equations.velocity(self.restored(point)), {}
 
     def certificate(self, time: Float[Array, ""], point: Point, rates: Point, report: Any) -> Certificate:
         """See `Equations.certificate`."""
         return self.equations.certificate(point, rates)
 
     def restored(self, point: Point) -> Point:
-        """The point itself: there is nothing to restore."""
-        return point
+        """The nearest point with the symmetry of the layout: a linear projection."""
+        return self.symmetrisation(point, self.equations.orbit_maps)
 
     def local_values(self, point: Point) -> LocalValues:
         """The background, and R = M + b b of the watched pairs."""

@@ -132,6 +132,26 @@ class Orbits:
             seen[operation].append(np.where(same, shift, -1))
         return self.order / fixed
 
+    def stabilisers(self, canonical_rows: np.ndarray) -> tuple[np.ndarray, Canonical]:
+        """The operations that map representatives onto themselves, those of equal effect once.
+
+        Args:
+            canonical_rows: (R, n) int.
+
+        Returns:
+            (E,) int, which row each operation belongs to, and what it does to that row. The identity is among them.
+        """
+        n = canonical_rows.shape[1]
+        parts = []
+        for image, marks, _ in self._images(canonical_rows):
+            order = np.argsort(image, axis=1, kind="stable")
+            same = np.flatnonzero((np.take_along_axis(image, order, axis=1) == canonical_rows).all(axis=1))
+            position = np.argsort(order, axis=1, kind="stable")
+            parts.append(np.column_stack([same, position[same], marks[same]]))
+        found = np.unique(np.concatenate(parts), axis=0)
+        owners, axes, labels = found[:, 0], found[:, 1 : 1 + n], found[:, 1 + n :]
+        return owners, Canonical(canonical_rows[owners], axes, labels)
+
     def _images(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[int, np.ndarray]]]:
         """All images that contain an anchored cell, with the labels at their sites, and how they were made."""
         for number, operation in enumerate(self._operations):

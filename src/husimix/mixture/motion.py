@@ -1,6 +1,7 @@
 """The motion of a mixture, as the machine sees it."""
 
 import dataclasses
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -50,6 +51,7 @@ class MixtureMotion(AbstractMotion):
     measured_group: SymmetryGroup
     growth: Growth | None
     pairs: np.ndarray
+    has_coordinates: ClassVar[bool] = False
 
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, VelocityReport]:
         """See `Equations.velocity`."""

@@ -13,7 +13,14 @@ import numpy as np
 from husimix._errors import HusimixWarning
 from husimix.physics.basis import SiteBasis
 
-__all__ = ["DIAGNOSTICS", "STEADY_NUMBERS", "Physicality", "smallest_probabilities", "warn_of_violations"]
+__all__ = [
+    "DIAGNOSTICS",
+    "N_EIGENVALUES",
+    "STEADY_NUMBERS",
+    "Physicality",
+    "smallest_probabilities",
+    "warn_of_violations",
+]
 
 DIAGNOSTICS: Mapping[str, str] = {
     "steps": "accepted time steps so far",
@@ -35,10 +42,16 @@ STEADY_NUMBERS: Mapping[str, str] = {
     "residual": "‖𝓛R‖/‖R‖",
     "speed": "‖Ṙ‖/‖R‖",
     "drift": "largest rate of change of an expectation value",
-    "gap": "slowest relaxation rate that was seen, an estimate",
+    "gap": "slowest relaxation rate",
     "disagreement": "largest difference between starts",
 }
 """The numbers of every steady state, by name."""
+
+N_EIGENVALUES = 8
+"""How many eigenvalues of the linearised equations a steady state keeps."""
+
+ZERO_MODE = 1e-7
+"""Real parts of eigenvalues below this, in units of the mean dissipation rate, count as zero."""
 
 # How far below zero an eigenvalue may lie, and how far above one the purity, before a run warns.
 _EIGENVALUE_TOLERANCE = 0.05

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from husimix.physics.lindbladian import Lindbladian
+from husimix._errors import argument_error, check_integer
+from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.results.dataset import attributes, labelled, local_variable, packed_values, read_attributes, values_in
-from husimix.results.diagnostics import DIAGNOSTICS, STEADY_NUMBERS
+from husimix.results.diagnostics import DIAGNOSTICS, N_EIGENVALUES, STEADY_NUMBERS, ZERO_MODE
 from husimix.results.files import AbstractSavable
 from husimix.results.states import state_groups, states_in
 from husimix.results.status import Status
@@ -33,8 +34,9 @@ class SteadyState(AbstractSavable):
         speed: ‖Ṙ‖/‖R‖, in 1/time: what is left of the motion itself, most of it in what no expectation value sees.
         drift: the largest rate of change of any expectation value of a site, of two neighbours, or of an observable,
             in 1/time; where the state keeps wandering, of its means over windows of 5/rate.
-        gap: the slowest relaxation rate, from how the speed fell at the end of the evolution: an estimate of the
-            Liouvillian gap of the symmetric sector; nan if it did not fall exponentially.
+        gap: the slowest relaxation rate, in 1/time: minus the largest real part of the eigenvalues, negative if the
+            state is unstable. For an ansatz without eigenvalues an estimate from how the drift fell at the end of the
+            evolution; nan if it did not fall exponentially.
         disagreement: the largest difference of one-site expectation values and observables between starts.
         alternatives: the stationary states of the other starts.
         diagnostics: of the state, by name; see `Result`.
@@ -44,6 +46,9 @@ class SteadyState(AbstractSavable):
         settings: every setting that the search depends on.
         wall_time: seconds, compilation included.
         estimated_error: with a tolerance, the largest difference from the rung before; else nan.
+        eigenvalues: (k,) complex, in 1/time, those of the equations linearised at the state that have the largest real
+            parts, up to 8 of them, the slowest first; empty where an ansatz has none, or nothing stationary was found.
+            They are the modes that have the symmetry of the state; see `spectrum`.
     """
 
     state: AbstractState
@@ -62,6 +67,7 @@ class SteadyState(AbstractSavable):
     settings: dict[str, Any]
     wall_time: float
     estimated_error: float = field(default=float("nan"))
+    eigenvalues: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=complex))
 
     @property
     def bloch(self) -> np.ndarray:
@@ -72,6 +78,33 @@ class SteadyState(AbstractSavable):
     def completed(self) -> bool:
         """Whether the search found what was asked for: a drift below the limit."""
         return self.status in (Status.COMPLETED, Status.TOLERANCE_MISSED)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether no disturbance with the symmetry of the state grows; False where no eigenvalues are known."""
+        return bool(len(self.eigenvalues)) and self.gap > -ZERO_MODE * dissipation_rate(self.model)
+
+    def spectrum(self, k: int = 1) -> np.ndarray:
+        """The relaxation modes: eigenvalues of the equations of motion linearised at the steady state.
+
+        Disturbances go as Σ_j c_j exp(λ_j t). Where the ansatz holds every state, without symmetry, the λ_j are the
+        eigenvalues of the Liouvillian, 0 of the steady state itself apart. With symmetry they are those of disturbances
+        that have it.
+
+        Args:
+            k: how many.
+
+        Returns:
+            (k,) complex, in 1/time, by falling real part; of a conjugate pair the one with Im λ > 0 first.
+
+        Raises:
+            ValueError: for more than are known; an ansatz whose numbers are no coordinates of the state knows none.
+        """
+        check_integer("k", k, 1)
+        if k > len(self.eigenvalues):
+            fix = "A mixture has none; search with ansatz=hx.Clusters(...)." if not len(self.eigenvalues) else ""
+            raise argument_error("k", f"be at most {len(self.eigenvalues)}, the eigenvalues that are known", k, fix)
+        return self.eigenvalues[:k]
 
     def to_xarray(self) -> "xr.Dataset":
         """The numbers as a labelled dataset with the model, settings and versions in its attributes, states apart.
@@ -95,6 +128,10 @@ class SteadyState(AbstractSavable):
         variables |= packed_values("diagnostic", {n: array(value) for n, value in self.diagnostics.items()}, dims)
         for name, meaning in {**STEADY_NUMBERS, "estimated_error": DIAGNOSTICS["estimated_error"]}.items():
             variables[name] = (dims, array(getattr(self, name)), {"long_name": meaning})
+        modes = np.full((N_EIGENVALUES, 2), np.nan)
+        modes[: len(self.eigenvalues)] = np.column_stack([np.real(self.eigenvalues), np.imag(self.eigenvalues)])
+        described = {"long_name": "eigenvalues of the linearised equations, nan where there are no more"}
+        variables["eigenvalues"] = ((*dims, "mode", "part"), modes.reshape(*shape, *modes.shape), described)
         return variables
 
     def to_groups(self) -> "dict[str, xr.Dataset]":
@@ -117,6 +154,7 @@ class SteadyState(AbstractSavable):
             described: model, settings, wall_time, status and message.
         """
         bloch = data["bloch"].values
+        modes = data["eigenvalues"].values
         return cls(
             state=states[0],
             alternatives=states[1:],
@@ -128,6 +166,7 @@ class SteadyState(AbstractSavable):
             model=described["model"],
             settings=described["settings"],
             wall_time=described["wall_time"],
+            eigenvalues=(modes @ [1, 1j])[~np.isnan(modes[:, 0])],
             **{name: float(data[name]) for name in (*STEADY_NUMBERS, "estimated_error")},
         )
 

@@ -1,9 +1,13 @@
-"""One search for a stationary point: evolution, implicit steps where it slows down, means where it keeps wandering.
+"""One search for a stationary point: evolution, then Newton's method; else implicit steps, or means of a wanderer.
+
+Where the numbers of a point are coordinates, evolution only has to come so near that Newton's method leads on to a
+stable point (`husimix.solve.stationary`). Elsewhere implicit steps take over where evolution slows down.
 
 With few parameters the motion may have no stationary point at all: the state wanders in directions that few-body
 expectation values hardly see. Their means over long windows are stationary nevertheless.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -16,6 +20,7 @@ from husimix._compilation import one_blas_thread
 from husimix.ansatz import AbstractMotion, Certificate, LocalValues, Point, Prepared, Problem
 from husimix.results.status import Status
 from husimix.solve.progress import ProgressMeter
+from husimix.solve.stationary import Root, stationary
 from husimix.solve.stepping import Chunk, Row, Stepping, evolve
 from husimix.state import AbstractState, History
 
@@ -25,6 +30,12 @@ __all__ = ["Found", "search"]
 # second of what it was a window before. They are dear; a state that relaxes quickly rests without them.
 _NEAR = 1e-2
 _SLOW = 0.5
+# Newton's method is tried where the drift, in units of the dissipation rate, is below the first; and again once it has
+# fallen to the second of what it was, or after so long in units of the inverse rate.
+_TRY, _FALLEN, _AGAIN = 0.3, 0.5, 5.0
+# Where something is conserved, how far Newton's method may move an expectation value: it keeps what is conserved only
+# to second order.
+_NO_FAR = 1e-4
 # Drifts below this, in units of the dissipation rate and of rtol, are errors of the time steps.
 _NOISE = 3.0
 # Looks at the state per unit of the inverse dissipation rate, and in a window over which means are taken.
@@ -56,7 +67,9 @@ class Found(NamedTuple):
         local_values, observables, numbers: what is seen there.
         certificate: of the velocity there.
         drift: the largest rate of change of an expectation value, or of its mean over a window, in 1/time.
-        gap: the rate at which the drift fell; nan if it did not fall exponentially.
+        gap: the slowest relaxation rate: minus the largest real part of the eigenvalues; without any the rate at which
+            the drift fell, nan if it did not fall exponentially.
+        root: the stationary point with its eigenvalues; None where Newton's method has no part in it.
         history: what has accrued.
         status: how it ended.
     """
@@ -70,6 +83,7 @@ class Found(NamedTuple):
     certificate: Certificate
     drift: float
     gap: float
+    root: Root | None
     history: History
     status: Status
 
@@ -123,6 +137,11 @@ class _Trail:
         values = np.array(self._values[-len(self._rows) :])
         return self._rows[int(np.argmin(np.abs(values - values.mean(axis=0)).max(axis=1)))]
 
+    def typical_end(self) -> "_End":
+        """The typical row with the drift of the means."""
+        row = self.typical()
+        return _End(self.mean_drift, row.motion, row.point)
+
     def gap(self, noise: float) -> float:
         """The rate at which the drift fell over the last third of the way, as long as it stood out of the noise."""
         clear = [(t, drift) for t, drift in zip(self.times[1:], self.drifts, strict=True) if drift > noise]
@@ -135,11 +154,84 @@ class _Trail:
 
 
 class _End(NamedTuple):
-    """A point where a search could end, with the drift that speaks for it."""
+    """A point where a search could end, with the drift that speaks for it, and its eigenvalues if they are known."""
 
     drift: float
     motion: AbstractMotion
     point: Point
+    root: Root | None = None
+
+
+class _Judge:
+    """Whether a search may end, and where: what it remembers of its trials of Newton's method and of implicit steps.
+
+    Args:
+        trail: what was seen on the way; it goes on growing.
+        rate: the dissipation rate.
+        tolerance: the drift to reach.
+        start: the time at which the search began.
+    """
+
+    def __init__(self, trail: _Trail, rate: float, tolerance: float, start: float):
+        self._trail, self._rate, self._tolerance = trail, rate, tolerance
+        self._implicit_at = start
+        self._newton_at, self._newton_drift = -np.inf, np.inf
+        self._unstable: _End | None = None
+
+    def end(self, here: Callable[[], _End], time: float, is_last: bool) -> tuple[_End, Status] | None:
+        """Where the search ends and how; None to go on evolving.
+
+        Args:
+            here: makes the end of the evolution so far, at the cost of a velocity.
+            time: of that end.
+            is_last: whether there is no more time.
+        """
+        trail, tolerance = self._trail, self._tolerance
+        now = here() if is_last or not trail.drifts else None
+        drift = trail.drifts[-1] if now is None else now.drift
+        is_slow = trail.is_slow(self._implicit_at)
+        if self._may_try(time, drift) or is_last:
+            now = here() if now is None else now
+            found = self._stationary(now, time, drift)
+            if found is not None:
+                return found, Status.COMPLETED if found.drift <= tolerance else Status.NOT_STATIONARY
+            if now.motion.has_coordinates and is_last and self._unstable is not None and now.drift <= tolerance:
+                return self._unstable, Status.COMPLETED
+        if not (is_last or is_slow or (trail.drifts and min(drift, trail.mean_drift) <= tolerance)):
+            return None
+        now = here() if now is None else now
+        if now.motion.has_coordinates and not is_last:
+            return None  # standing still for a while says little where Newton's method finds nothing
+        ends = [now, trail.typical_end()]
+        if min(end.drift for end in ends) > tolerance:
+            ends.append(_implicit(now, 1.0 / self._rate, tolerance))
+        best = min(ends, key=lambda end: end.drift)
+        if best.drift <= tolerance:
+            return best, Status.COMPLETED
+        self._implicit_at = time
+        return (best, Status.NOT_STATIONARY) if is_last else None
+
+    def _may_try(self, time: float, drift: float) -> bool:
+        """Whether the drift is small, and smaller than at the last trial of Newton's method, or that one long ago."""
+        is_new = drift < _FALLEN * self._newton_drift or time > self._newton_at + _AGAIN / self._rate
+        return drift < _TRY * self._rate and is_new
+
+    def _stationary(self, now: _End, time: float, drift: float) -> _End | None:
+        """The stable stationary point near an end, if Newton's method may be used and leads to one."""
+        if not now.motion.has_coordinates:
+            return None
+        self._newton_at, self._newton_drift = time, drift
+        root = stationary(now.motion, now.point, self._rate)
+        if root is None:
+            return None
+        moved, is_running_away = jax.device_get(_compared(now.motion, now.point, root.point))
+        if is_running_away:
+            return None
+        found = _End(_rest(now.motion, root.point).drift, now.motion, root.point, root)
+        if not root.is_stable:
+            self._unstable = found
+            return None
+        return None if root.n_zero_modes and moved > _NO_FAR else found
 
 
 def search(
@@ -159,7 +251,8 @@ def search(
         Where it ended; NOT_STATIONARY if the drift is above the tolerance.
     """
     rate, history = problem.rate, problem.state.history
-    trail, tried = _Trail(rate), history.time
+    trail = _Trail(rate)
+    judge = _Judge(trail, rate, tolerance, history.time)
     times = history.time + np.linspace(0.0, longest, max(2, round(_LOOKS * rate * longest) + 1))
     loop = evolve(prepared.motion, prepared.point, times, history, stepping, rate)
     chunk: Chunk | None = None
@@ -181,22 +274,12 @@ def search(
                 meter.update(min(chunk.time, times[-1]), chunk.seen.accepted)
                 if chunk.status not in (None, Status.COMPLETED):
                     return ended(here(), chunk.status)
-                if not chunk.rows or not trail.drifts:
+                if not chunk.rows or not (trail.drifts or chunk.motion.has_coordinates):
                     continue
-                is_last = chunk.status is Status.COMPLETED
-                if not (is_last or min(trail.drifts[-1], trail.mean_drift) <= tolerance or trail.is_slow(tried)):
-                    continue
-                typical = trail.typical()
-                ends = [here(), _End(trail.mean_drift, typical.motion, typical.point)]
-                if min(end.drift for end in ends) > tolerance:
-                    ends.append(_implicit(here(), 1.0 / rate, tolerance))
-                best = min(ends, key=lambda end: end.drift)
-                if best.drift <= tolerance:
+                end = judge.end(here, chunk.time, chunk.status is Status.COMPLETED)
+                if end is not None:
                     meter.finish()
-                    return ended(best, Status.COMPLETED)
-                if is_last:
-                    return ended(best, Status.NOT_STATIONARY)
-                tried = chunk.time
+                    return ended(*end)
         except KeyboardInterrupt:
             pass
     return ended(here(), Status.INTERRUPTED)
@@ -245,6 +328,14 @@ def _at_rest(motion: AbstractMotion, point: Point) -> tuple[Certificate, Float[A
 
 
 @eqx.filter_jit
+def _compared(motion: AbstractMotion, before: Point, after: Point) -> tuple[Float[Array, ""], Array]:
+    """The largest change of an expectation value between two points, and whether the second is no state."""
+    values = [(motion.local_values(point), motion.observables(point)) for point in (before, after)]
+    changes = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.max(jnp.abs(a - b), initial=0.0), *values))
+    return jnp.max(jnp.stack(changes)), motion.is_running_away(after)
+
+
+@eqx.filter_jit
 def _look(motion: AbstractMotion, point: Point) -> tuple[LocalValues, dict[str, Array], dict[str, Array]]:
     return motion.local_values(point), motion.observables(point), motion.numbers(point)
 
@@ -260,7 +351,8 @@ def _found(prepared: Prepared, end: _End, gap: float, history: History, status: 
         numbers=numbers,
         certificate=_rest(end.motion, end.point).certificate,
         drift=end.drift,
-        gap=gap,
+        gap=gap if end.root is None else -float(end.root.eigenvalues[0].real),
+        root=end.root,
         history=history,
         status=status,
     )

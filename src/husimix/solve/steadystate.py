@@ -74,10 +74,12 @@ def steadystate(
 ) -> SteadyState:
     """The stationary state of an open spin system.
 
-    From each start the state is evolved until expectation values stand still. Where they come to rest slowly, implicit
-    steps of pseudo-time lead on to the stationary point (docs/theory.md); where there is none, because the ansatz keeps
-    wandering, the search ends when means over windows of 5/rate stand still. Different ends of different starts are
-    reported as possible multistability.
+    From each start the state is evolved towards rest. Where the numbers of an ansatz are coordinates of the state, as
+    those of clusters are, Newton's method takes over as soon as it leads to a stable stationary point near by
+    (docs/theory.md). Elsewhere the state is evolved until expectation values stand still; where they come to rest
+    slowly, implicit steps of pseudo-time lead on to the stationary point, and where there is none, because the ansatz
+    keeps wandering, the search ends when means over windows of 5/rate stand still. Different ends of different starts
+    are reported as possible multistability.
 
     Args:
         model: the Lindbladian of N sites; must have dissipation.
@@ -93,7 +95,8 @@ def steadystate(
         method: how time is stepped, `Stepping()` by default.
         seed: of whatever the ansatz takes at random.
         starts: how many starts to compare.
-        max_drift: the drift at which a state counts as stationary, in units of the mean dissipation rate.
+        max_drift: the drift at which a state counts as stationary, in units of the mean dissipation rate; Newton's
+            method goes on to rounding.
         max_time: the longest evolution, in the unit of 1/rate; 60 over the mean dissipation rate by default.
         progress: show a progress meter.
 
@@ -220,6 +223,7 @@ def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wante
             "max_time": longest,
         },
         wall_time=float("nan"),
+        eigenvalues=np.zeros(0, dtype=complex) if best.root is None else best.root.eigenvalues,
     )
     return _Attempt(result, best, tuple(ends), ansatz, time.perf_counter() - began)
 
@@ -235,6 +239,15 @@ def _warn(result: SteadyState, attempt: _Attempt, stacklevel: int) -> None:
         )
         warnings.warn(text, HusimixWarning, stacklevel)
     best = attempt.best
+    if best.root is not None and not best.root.is_stable:
+        text = f"The steady state is unstable: a disturbance grows at the rate {-result.gap:.2g}. Start beside it."
+        warnings.warn(text, HusimixWarning, stacklevel)
+    elif best.root is not None and best.root.n_zero_modes:
+        text = (
+            f"{best.root.n_zero_modes} modes do not relax: something is conserved, and there is a steady state for "
+            "each of its values; this one belongs to the start, `state`."
+        )
+        warnings.warn(text, HusimixWarning, stacklevel)
     sites, pairs = np.asarray(best.local_values.sites), np.asarray(best.local_values.pairs)
     seen = smallest_probabilities(result.model.basis, sites[None], pairs[None])
     purity = np.array([value for name, value in result.diagnostics.items() if name == "purity"])

@@ -47,8 +47,9 @@ class SymmetryChoice(NamedTuple):
 
     @property
     def all_generators(self) -> tuple[Transformation, ...]:
-        """The generators of the whole group, point group included."""
-        return (*self.generators, *(Transformation(p) for p in self.point[1:]))
+        """The generators of the whole group, point group included, each once: a state's own may hold those already."""
+        point = (Transformation(p) for p in self.point[1:])
+        return (*self.generators, *(p for p in point if not any(p.is_same_as(own) for own in self.generators)))
 
     def group(self, *, with_point: bool) -> SymmetryGroup:
         """All elements of the group that the generators make, with those of the point group or without."""
