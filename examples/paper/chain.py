@@ -3,7 +3,7 @@
 Transients of a periodic chain of 8 sites from all spins down, against QuTiP on the full Hilbert space. Three drives
 stand for three regimes: at g = 0.5γ the spins stay near the ground, at 1.5γ drive, coupling and decay compete and
 correlations are largest, at 4γ the drive saturates the spins and the transient oscillates. Steady states of 6 sites
-over g = 0.25 to 4γ, against the kernel of QuTiP's Liouvillian.
+over g = 0.5 to 4γ, against the kernel of QuTiP's Liouvillian.
 
     python examples/paper/chain.py
 """
@@ -15,7 +15,7 @@ from problems import CLUSTERS, MIXTURES, Reference, Scan, Transient, climb, in_w
 import husimix as hx
 
 DRIVES = (0.5, 1.5, 4.0)
-LINE = np.linspace(0.25, 4, 16)
+LINE = np.linspace(0.5, 4, 8)
 
 
 def main() -> None:

@@ -111,6 +111,7 @@ def main() -> None:
         small(record, [Transient(torus(2), 1.0, times)], Scan(torus(2), drives), MIXTURES[:1], order)
         medium(record, Transient(torus(4), 1.0, times), "transient", MIXTURES[:1], 2, next(order))
     else:
+        line = np.linspace(0.5, 4, 8)
         small(
             record,
             [Transient(torus(3), g) for g in (1.0, 2.5)],
@@ -119,7 +120,6 @@ def main() -> None:
             order,
         )
         medium(record, Transient(torus(4), 1.0), "transient", MIXTURES, LARGEST, next(order))
-        line = np.linspace(0.5, 4, 8)
         medium(record, Scan(torus(4), line), "steady states", MIXTURES[1:], LARGEST, next(order))
     for panel in order:
         panel.remove()
