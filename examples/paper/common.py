@@ -125,8 +125,7 @@ def draw_averages(
         if name in reference:
             panel.plot(axis, reference[name], color=COLOURS[name], label=LABELS[name])
         for values, style in ((mixture, {"marker": "o", "mfc": "white"}), (clusters, {"marker": "x", "ms": 3.5})):
-            reached = len(values[name])
-            panel.plot(axis[:reached:every], values[name][::every], ls="", color=COLOURS[name], **style)
+            panel.plot(axis[::every], values[name][::every], ls="", color=COLOURS[name], **style)
     panel.set(ylim=(-1.05, 1.05))
 
 

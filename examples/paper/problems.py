@@ -8,9 +8,9 @@ is compared are the site averages of ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and the bon
 import abc
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from common import EXCELLENT, NAMES, site_averages
@@ -21,6 +21,7 @@ from husimix.state import AbstractState
 
 V = 2.0
 TIMES = np.linspace(0, 5, 51)
+LATE = 30.0
 SYMMETRY = "auto"
 """All that lattice and state have: translations, point group. How the paper treats symmetries is not assumed."""
 
@@ -43,11 +44,13 @@ class AbstractProblem(abc.ABC):
     Attributes:
         lattice: where the spins sit.
         axis: (T,) times or drives.
+        symbol: of the axis, t or g.
         label: what tells it from the other problems of a claim.
     """
 
     lattice: hx.Lattice
     axis: np.ndarray
+    symbol: ClassVar[str]
     label: str
 
     def model(self, g: float) -> hx.Lindbladian:
@@ -64,14 +67,18 @@ class AbstractProblem(abc.ABC):
         """The observables, as all doors of husimix take them."""
         return {"observables": site_averages(self.lattice)}
 
-    def settings(self, ansatz: AbstractAnsatz, symmetry: str | None) -> dict[str, Any]:
-        """The arguments that `hx.mesolve` and `hx.scan` have in common."""
-        method = hx.Stepping(max_steps=MAX_STEPS)
-        return {"ansatz": ansatz, "symmetry": symmetry, "method": method} | self.measured
+    def run(self, g: float, times: np.ndarray, ansatz: AbstractAnsatz, symmetry: str | None) -> dict[str, np.ndarray]:
+        """The four averages from all spins down, (T,) each, nan from where the run gave up; warnings are for users."""
+        settings = {"ansatz": ansatz, "symmetry": symmetry, "method": hx.Stepping(max_steps=MAX_STEPS)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", hx.HusimixWarning)
+            found = hx.mesolve(self.model(g), self.state, times, progress=False, **settings, **self.measured)
+        missing = np.full(len(times) - len(found.times), np.nan)
+        return {name: np.concatenate([values, missing]) for name, values in found.expect.items()}
 
     @abc.abstractmethod
     def evolve(self, ansatz: AbstractAnsatz, symmetry: str | None) -> Mapping[str, np.ndarray]:
-        """The four averages by an ansatz, (T,) each; fewer where it came to no end."""
+        """The four averages by an ansatz, (T,) each, nan where it gave up."""
 
     @abc.abstractmethod
     def exact(self) -> Mapping[str, np.ndarray]:
@@ -85,6 +92,7 @@ class Transient(AbstractProblem):
     lattice: hx.Lattice
     g: float
     axis: np.ndarray = field(default_factory=lambda: TIMES)
+    symbol: ClassVar[str] = "t"
 
     @property
     def label(self) -> str:
@@ -93,8 +101,7 @@ class Transient(AbstractProblem):
 
     def evolve(self, ansatz: AbstractAnsatz, symmetry: str | None) -> Mapping[str, np.ndarray]:
         """See `AbstractProblem.evolve`."""
-        settings = self.settings(ansatz, symmetry)
-        return _quietly(hx.mesolve, self.model(self.g), self.state, self.axis, **settings).expect
+        return self.run(self.g, self.axis, ansatz, symmetry)
 
     def exact(self) -> Mapping[str, np.ndarray]:
         """See `AbstractProblem.exact`."""
@@ -104,10 +111,11 @@ class Transient(AbstractProblem):
 
 @dataclass(frozen=True)
 class Scan(AbstractProblem):
-    """The steady states over a scan of the drive, each search started from the steady state before."""
+    """The steady states over a scan of the drive: what is left of the transient from all spins down at t = 30/γ."""
 
     lattice: hx.Lattice
     axis: np.ndarray
+    symbol: ClassVar[str] = "g"
 
     @property
     def label(self) -> str:
@@ -116,7 +124,8 @@ class Scan(AbstractProblem):
 
     def evolve(self, ansatz: AbstractAnsatz, symmetry: str | None) -> Mapping[str, np.ndarray]:
         """See `AbstractProblem.evolve`."""
-        return _quietly(hx.scan, self.model, self.axis, self.state, **self.settings(ansatz, symmetry)).expect
+        ends = [self.run(g, np.array([0.0, LATE]), ansatz, symmetry) for g in self.axis]
+        return {name: np.array([end[name][-1] for end in ends]) for name in NAMES}
 
     def exact(self) -> Mapping[str, np.ndarray]:
         """See `AbstractProblem.exact`."""
@@ -148,7 +157,7 @@ class Solution:
         values: (T,) arrays by name.
         error: the largest difference from the reference in any average at any time or drive that was reached.
         where: the time or drive of this error.
-        stopped: where the run gave up; None if it came to its end.
+        stopped: the first time or drive that is missing, since a run gave up; None if there is none.
         seconds: of the run, compilation included where its shapes are new to the process.
         parameters: the numbers that move.
     """
@@ -156,7 +165,7 @@ class Solution:
     ansatz: AbstractAnsatz
     values: Mapping[str, np.ndarray]
     error: float
-    where: float
+    where: str
     stopped: float | None
     seconds: float
     parameters: int
@@ -173,13 +182,13 @@ class Solution:
 
     @property
     def short(self) -> str:
-        """The error with the knob."""
-        return f"{self.error:.1e} at {self.knob}{'' if self.stopped is None else f', stopped at {self.stopped:g}'}"
+        """The error with the knob, and whether the run gave up."""
+        return f"{self.error:.1e} at {self.knob}{'' if self.stopped is None else f', gave up before {self.stopped:g}'}"
 
     @property
     def words(self) -> str:
         """The error with what it takes."""
-        return f"{self.short} ({self.parameters} parameters, {self.seconds:.1f} s)"
+        return f"{self.short} ({self.where}, {self.parameters} parameters, {self.seconds:.1f} s)"
 
     def figures(self) -> dict[str, float | str | None]:
         """The numbers, for the record."""
@@ -196,18 +205,17 @@ def solve(
     seconds = time.perf_counter() - began
     told = hx.estimate(problem.model(1.0), problem.state, ansatz=ansatz, symmetry=symmetry)
     gaps = gaps_between(values, reference.values)
-    where, end = float(problem.axis[gaps.argmax()]), len(gaps)
-    stopped = None if end == len(problem.axis) else float(problem.axis[end - 1])
-    found = Solution(ansatz, values, float(gaps.max()), where, stopped, seconds, told.n_parameters)
+    missing, worst = np.flatnonzero(np.isnan(gaps)), int(np.argmax(np.nan_to_num(gaps, nan=-1.0)))
+    stopped = float(problem.axis[missing[0]]) if len(missing) else None
+    where = f"{problem.symbol} = {problem.axis[worst]:g}"
+    found = Solution(ansatz, values, float(gaps[worst]), where, stopped, seconds, told.n_parameters)
     print(f"{problem.lattice.n_sites} sites, {problem.label}: {found.words}", flush=True)
     return found
 
 
 def gaps_between(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(T,) the largest difference of any average that both have, as far as both go."""
-    pairs = [(one[name], other[name]) for name in NAMES if name in one and name in other]
-    count = min(min(len(a), len(b)) for a, b in pairs)
-    return np.max([np.abs(np.asarray(a)[:count] - np.asarray(b)[:count]) for a, b in pairs], axis=0)
+    """(T,) the largest difference of any average that both have."""
+    return np.max([np.abs(one[name] - other[name]) for name in NAMES if name in one and name in other], axis=0)
 
 
 def climb(problem: AbstractProblem, ladder: Sequence[AbstractAnsatz], reference: Reference) -> Solution:
@@ -252,10 +260,3 @@ def verdict(found: Mapping[str, Solution], references: Mapping[str, Reference]) 
 def in_words(found: Mapping[str, Solution]) -> str:
     """The errors of all problems of a claim."""
     return "; ".join(f"{label}: {one.words}" for label, one in found.items())
-
-
-def _quietly(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
-    """Call a function of husimix without its progress meter; its warnings are for users, claims hold the figures."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", hx.HusimixWarning)
-        return function(*arguments, progress=False, **settings)
