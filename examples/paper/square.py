@@ -1,10 +1,11 @@
 """Claims: in two dimensions the method follows transients, and steady states over g/γ, on 3×3 and 4×4 lattices.
 
 Periodic lattices, V = 2γ, transients from all spins down, at g = γ and, for 3×3, at 2.5γ, where the steady state
-changes most rapidly. Steady states are what is left of transients at t = 30/γ. 3×3 is compared with QuTiP: steady states with the exact values that the benchmarks keep
-(benchmarks/results/steady_exact.csv, made by benchmarks/steady.py --exact). 4×4 has no exact twin: the reference are
-clusters of five sites, in doubt by what clusters of four differ from them, and for the transient quantum trajectories
-(examples/paper/data, made by trajectories.py) check independently.
+changes most rapidly. Steady states are what is left of transients at t = 30/γ. 3×3 is compared with QuTiP: steady
+states with the exact values that the benchmarks keep (benchmarks/results/steady_exact.csv, made by
+benchmarks/steady.py --exact). 4×4 has no exact twin: the reference are clusters of five sites, in doubt by what
+clusters of four differ from them, and for the transient quantum trajectories (examples/paper/data, made by
+trajectories.py) check independently.
 
     python examples/paper/square.py
 """
