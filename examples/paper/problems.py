@@ -157,6 +157,7 @@ class Solution:
         values: (T,) arrays by name.
         error: the largest difference from the reference in any average at any time or drive that was reached.
         where: the time or drive of this error.
+        met: how many times or drives have an excellent error.
         stopped: the first time or drive that is missing, since a run gave up; None if there is none.
         seconds: of the run, compilation included where its shapes are new to the process.
         parameters: the numbers that move.
@@ -166,6 +167,7 @@ class Solution:
     values: Mapping[str, np.ndarray]
     error: float
     where: str
+    met: int
     stopped: float | None
     seconds: float
     parameters: int
@@ -192,7 +194,7 @@ class Solution:
 
     def figures(self) -> dict[str, float | str | None]:
         """The numbers, for the record."""
-        keys = ("error", "where", "stopped", "seconds", "parameters")
+        keys = ("error", "where", "met", "stopped", "seconds", "parameters")
         return {"ansatz": self.knob} | {key: getattr(self, key) for key in keys}
 
 
@@ -208,7 +210,8 @@ def solve(
     missing, worst = np.flatnonzero(np.isnan(gaps)), int(np.argmax(np.nan_to_num(gaps, nan=-1.0)))
     stopped = float(problem.axis[missing[0]]) if len(missing) else None
     where = f"{problem.symbol} = {problem.axis[worst]:g}"
-    found = Solution(ansatz, values, float(gaps[worst]), where, stopped, seconds, told.n_parameters)
+    met = int(np.sum(gaps <= EXCELLENT))
+    found = Solution(ansatz, values, float(gaps[worst]), where, met, stopped, seconds, told.n_parameters)
     print(f"{problem.lattice.n_sites} sites, {problem.label}: {found.words}", flush=True)
     return found
 
@@ -245,7 +248,11 @@ def verdict(found: Mapping[str, Solution], references: Mapping[str, Reference]) 
 
     A reference that is itself in doubt by more than what is asked for shows nothing.
     """
-    missed = [f"{label}: error {one.error:.1e} at {one.knob}" for label, one in found.items() if one.error > EXCELLENT]
+    missed = [
+        f"{label}: error {one.short}, excellent at {one.met} of {len(one.values['z'])} points"
+        for label, one in found.items()
+        if not one.is_excellent
+    ]
     missed += [
         f"{label}: the reference is in doubt by {one.doubt:.1e}"
         for label, one in references.items()
