@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SHARED = {"common.py", "report.py"}
+SHARED = {"common.py", "networks.py", "problems.py", "report.py"}
 SCRIPTS = sorted(path for path in EXAMPLES.glob("*/*.py") if path.name not in SHARED)
 
 

@@ -1,25 +1,25 @@
-"""What the scripts of this folder share: settings of the command line, figures, claims on record, errors."""
+"""What the scripts of this folder share: settings of the command line, figures, claims on record."""
 
 import argparse
-import functools
 import json
 import os
 import platform
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+# Seconds are to hold compilation: whatever an earlier run left in the user's cache would hide it.
+os.environ["HUSIMIX_CACHE"] = "off"
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
 import husimix as hx
-from husimix.state import AbstractState
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -28,23 +28,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 RESULTS = Path(__file__).parent / "results"
-STORED = Path(__file__).parents[2] / "benchmarks" / "results"
-"""Where the benchmarks keep exact and converged values."""
 
 NAMES = ("x", "y", "z", "zz")
 LABELS = {"x": "⟨σx⟩", "y": "⟨σy⟩", "z": "⟨σz⟩", "zz": "⟨σzσz⟩"}
 COLOURS = dict(zip(NAMES, ("#0072B2", "#D55E00", "#009E73", "#CC79A7"), strict=True))
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
 
 EXCELLENT = 1e-2
 """What "excellent agreement" is taken for, since no number is named: the width of a line in a figure from 0 to 1."""
-
-MAX_STEPS = 3000
-"""Attempted steps after which a run of `measure` gives up; with default components runs take 100 to 300."""
-
-PATIENCE = 30.0
-"""Seconds after which `measure` is content with one seed."""
 
 plt.rcParams.update(
     {"figure.dpi": 120, "font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "axes.titlesize": 10}
@@ -68,24 +59,24 @@ class Record:
     claims: list[dict[str, Any]] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
 
-    def claim(self, claim: str, paper: str, measured: str, verdict: str, **figures: float | str) -> None:
+    def claim(self, claim: str, reference: str, mixture: str, clusters: str, verdict: str, **figures: Any) -> None:
         """Put a claim on record.
 
         Args:
-            claim: what is claimed, of which system.
-            paper: what the paper says of it.
-            measured: the measured figure in words.
-            verdict: "reproduced" or "not reproduced", with how far off; other words where nothing is claimed.
+            claim: what the paper claims, of which system.
+            reference: what it is compared with.
+            mixture: what the paper's ansatz makes of it, in words.
+            clusters: what clusters make of it.
+            verdict: "reproduced" or "not reproduced: ...", with the figure that is missed.
             **figures: the numbers behind it.
         """
-        self.claims.append(
-            {"claim": claim, "paper": paper, "measured": measured, "verdict": verdict, "figures": figures}
-        )
-        print(f"{claim}: {measured}: {verdict}", flush=True)
+        words = {"claim": claim, "reference": reference, "mixture": mixture, "clusters": clusters, "verdict": verdict}
+        self.claims.append(words | {"figures": figures})
+        print(f"{claim}: mixture {mixture}; clusters {clusters}: {verdict}", flush=True)
 
-    def save(self, figure: Figure, name: str = "") -> None:
-        """Write a figure beside the record, under the name of the script unless another is given."""
-        target = self.output / f"{name or self.script}.png"
+    def save(self, figure: Figure) -> None:
+        """Write the figure beside the record."""
+        target = self.output / f"{self.script}.png"
         figure.savefig(target)
         plt.close(figure)
         # Few colours are in use; a palette halves the file.
@@ -113,11 +104,39 @@ def begin(script: str, description: str) -> Record:
     return Record(Path(script).stem, chosen.output, chosen.quick)
 
 
-def legend_above(figure: Figure, panel: Axes, markers: str) -> None:
-    """One legend for all panels, above them: the labels of one panel, and what markers are."""
-    handles, labels = panel.get_legend_handles_labels()
-    handles.append(Line2D([], [], ls="", marker="o", color="0.3", mfc="white"))
-    figure.legend(handles, [*labels, markers], loc="outside upper center", ncols=len(handles), fontsize=9)
+def draw_averages(
+    panel: Axes,
+    axis: np.ndarray,
+    reference: Mapping[str, np.ndarray],
+    mixture: Mapping[str, np.ndarray],
+    clusters: Mapping[str, np.ndarray],
+) -> None:
+    """The four averages over time or drive: the reference as lines, the mixture as circles, clusters as crosses.
+
+    Args:
+        panel: where to draw.
+        axis: (T,) times or drives.
+        reference: (T,) arrays by name; averages that it lacks have no line.
+        mixture: (T,) arrays by name.
+        clusters: (T,) arrays by name.
+    """
+    every = max(1, len(axis) // 16)
+    for name in NAMES:
+        if name in reference:
+            panel.plot(axis, reference[name], color=COLOURS[name], label=LABELS[name])
+        for values, style in ((mixture, {"marker": "o", "mfc": "white"}), (clusters, {"marker": "x", "ms": 3.5})):
+            panel.plot(axis[::every], values[name][::every], ls="", color=COLOURS[name], **style)
+    panel.set(ylim=(-1.05, 1.05))
+
+
+def legend_above(figure: Figure, panel: Axes, lines: str) -> None:
+    """One legend for all panels, above them: the averages by colour, and what lines and markers are."""
+    handles, _ = panel.get_legend_handles_labels()
+    kinds = {"-": lines, "o": "the paper's ansatz", "x": "clusters"}
+    for kind, words in kinds.items():
+        style = {"ls": "-"} if kind == "-" else {"ls": "", "marker": kind, "mfc": "white"}
+        handles.append(Line2D([], [], color="0.3", label=words, **style))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), fontsize=8)
 
 
 def log_ticks(panel: Axes, ticks: Sequence[float]) -> None:
@@ -143,133 +162,3 @@ def site_averages(lattice: hx.Lattice) -> dict[str, hx.Operator]:
     sites, bonds = range(lattice.n_sites), lattice.bonds()
     means = {a: hx.operator_sum([hx.pauli(a, i) for i in sites]) / lattice.n_sites for a in "xyz"}
     return means | {"zz": hx.operator_sum([hx.pauli("zz", i, j) for i, j in bonds]) / len(bonds)}
-
-
-def worst(found: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) -> float:
-    """The largest difference of any of the four averages at any time."""
-    return float(max(np.abs(np.asarray(found[name]) - np.asarray(exact[name])).max() for name in NAMES))
-
-
-def judge(error: float, is_claimed: bool = True) -> str:
-    """The verdict on an error: whether it is reproduced, or agrees where nothing is claimed, or by how much not."""
-    missed = f": {error / EXCELLENT:.1f} times the limit of {EXCELLENT:g}"
-    if is_claimed:
-        return "reproduced" if error <= EXCELLENT else f"not reproduced{missed}"
-    return "agrees" if error <= EXCELLENT else f"does not agree{missed}"
-
-
-def quietly(function: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
-    """Call a function of husimix without its progress meter; its warnings are for users, claims hold the figures."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", hx.HusimixWarning)
-        return function(*arguments, progress=False, **settings)
-
-
-@dataclass(frozen=True)
-class System:
-    """A dissipative Ising model on a periodic chain or square, all spins down, with its exact solution.
-
-    Attributes:
-        name: for tables.
-        lattice: where the spins sit.
-        V, g: coupling and drive in γ.
-        end: time of the end in 1/γ.
-    """
-
-    name: str
-    lattice: hx.Lattice
-    V: float
-    g: float
-    end: float = 5.0
-
-    @property
-    def model(self) -> hx.Lindbladian:
-        """The Lindbladian."""
-        return hx.models.dissipative_ising(self.lattice, V=self.V, g=self.g)
-
-    @property
-    def state(self) -> AbstractState:
-        """All spins down."""
-        return hx.product_state(self.lattice.n_sites, "down")
-
-    @property
-    def times(self) -> np.ndarray:
-        """Save times, ten in 1/γ."""
-        return np.linspace(0, self.end, round(10 * self.end) + 1)
-
-    @functools.cached_property
-    def exact(self) -> dict[str, np.ndarray]:
-        """The four averages by QuTiP, (T,) each."""
-        return hx.exact.mesolve(self.model, self.state, self.times, observables=site_averages(self.lattice)).expect
-
-
-def small_systems(quick: bool, couplings: Sequence[tuple[str, float, float]]) -> list[System]:
-    """The ring of 6 and the 3×3 torus, or a ring of 3 for a short time, for each name, V and g."""
-    if quick:
-        return [System("ring of 3", hx.Lattice.chain(3, periodic=True), *couplings[0][1:], end=0.5)]
-    ring, torus = hx.Lattice.chain(6, periodic=True), hx.Lattice.square(3, periodic=True)
-    return [
-        System(f"{where}, {name}", lattice, V, g)
-        for where, lattice in (("ring of 6", ring), ("3×3 torus", torus))
-        for name, V, g in couplings
-    ]
-
-
-class Kind(NamedTuple):
-    """A kind of components: their manifold, and the symmetry they are averaged over."""
-
-    manifold: str
-    symmetry: str | None
-
-    def settings(self, components: int | tuple[int, int]) -> dict[str, Any]:
-        """What `hx.mesolve` and `hx.estimate` take for so many components, in the Husimi metric."""
-        ansatz = hx.Mixture(components=components, manifold=self.manifold, metric="husimi")
-        return {"ansatz": ansatz, "symmetry": self.symmetry}
-
-
-KINDS = {
-    "coherent, no symmetry": Kind("coherent", None),
-    "coherent, translations": Kind("coherent", "translations"),
-    "bloch, no symmetry": Kind("bloch", None),
-    "bloch, auto": Kind("bloch", "auto"),
-}
-"""Coherent components, the paper's, and those of any Bloch vectors; "bloch, auto" is what a mixture is by default."""
-
-
-def measure(system: System, kind: str, components: int | tuple[int, int], seeds: Sequence[int]) -> dict[str, Any]:
-    """Runs with some seeds: the median of their largest errors, parameters, steps, and seconds after compilation.
-
-    The first seed compiles; seconds are of the fastest run. Where a run takes longer than PATIENCE, the others are left
-    out, and seconds hold compilation, some ten of them. A run that stops is judged up to where it came, and told.
-    """
-    settings = KINDS[kind].settings(components)
-    limit = hx.Stepping(max_steps=MAX_STEPS)
-    observables, errors, seconds, reached = site_averages(system.lattice), [], [], []
-    for seed in seeds:
-        run = quietly(
-            hx.mesolve,
-            system.model,
-            system.state,
-            system.times,
-            seed=seed,
-            observables=observables,
-            method=limit,
-            **settings,
-        )
-        count = len(run.times)
-        errors.append(worst(run.expect, {name: values[:count] for name, values in system.exact.items()}))
-        seconds.append(run.wall_time)
-        reached.append(float(run.times[-1]))
-        if run.wall_time > PATIENCE:
-            break
-    told = hx.estimate(system.model, system.state, **settings)
-    row = {"system": system.name, "ansatz": kind, "components": components, "parameters": told.n_parameters}
-    row |= {"error": float(np.median(errors)), "errors": errors, "seconds": min(seconds)}
-    row |= {"steps": int(run.diagnostics["steps"][-1]), "reached": min(reached)}
-    told_k = "{} to {}".format(*components) if isinstance(components, tuple) else components
-    print(
-        f"{system.name}, {kind}, K = {told_k}, P = {row['parameters']}: error {row['error']:.1e} "
-        f"({min(errors):.1e} to {max(errors):.1e}), {row['seconds']:.1f} s, {row['steps']} steps",
-        flush=True,
-    )
-    return row
