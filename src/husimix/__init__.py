@@ -25,6 +25,7 @@ from husimix.mixture.manifolds import Coherent as Coherent  # noqa: E402
 from husimix.mixture.metric_solvers import SpectralCutoff as SpectralCutoff  # noqa: E402
 from husimix.mixture.metric_solvers import Tikhonov as Tikhonov  # noqa: E402
 from husimix.mixture.state import product_state as product_state  # noqa: E402
+from husimix.physics import correlations as correlations  # noqa: E402
 from husimix.physics import models as models  # noqa: E402
 from husimix.physics.lattice import Lattice as Lattice  # noqa: E402
 from husimix.physics.lindbladian import Dissipator as Dissipator  # noqa: E402
