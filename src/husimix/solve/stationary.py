@@ -106,8 +106,9 @@ class Linearised:
         """Whether J is a matrix, whose factors serve many corrections."""
         return self._matrix is not None
 
-    def solver(self, shift: float) -> Callable[[np.ndarray], np.ndarray]:
-        """The function that solves (shift - J) δ = f for δ."""
+    def solver(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The function that solves -J δ = f for δ, by an implicit step of very long pseudo-time."""
+        shift = self._rate / _LONG
         if self._matrix is not None and self._outside is not None:
             matrix = shift * np.eye(self.n_numbers) - self._matrix + self._rate * self._outside
             factors = scipy.linalg.lu_factor(matrix, check_finite=False)
@@ -188,7 +189,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
     """
     numbers, before = flat(point), np.inf
     linearised, is_fresh = Linearised(motion, point, rate), True
-    solve = linearised.solver(rate / _LONG)
+    solve = linearised.solver()
     for _ in range(_MOST_CORRECTIONS):
         correction = solve(rates_of(motion, point))
         length = float(np.abs(correction).max())
@@ -203,7 +204,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
             return point
         if not shrinks or not linearised.is_matrix:
             linearised, is_fresh = Linearised(motion, point, rate), True
-            solve = linearised.solver(rate / _LONG)
+            solve = linearised.solver()
     return None
 
 
