@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import husimix as hx
+from husimix.apps.cli import app
+from husimix.apps.plots import plot_scan
 
 LATTICE, V = hx.Lattice.square(3, 3, periodic=True), 5.0
 QUIET = {"progress": False}
@@ -78,7 +81,7 @@ def test_correlations_leave_folds_where_scans_jump():
     """At m = 2: between the folds, and only there, the two ways of a scan end in different states."""
     line = hx.scan(
         ising,
-        np.linspace(3, 9, 13),
+        np.linspace(4, 7, 4),
         backward=True,
         follow_folds=True,
         ansatz=hx.Clusters(size=2),
@@ -97,3 +100,36 @@ def test_folds_are_refused_where_they_cannot_be_followed():
         hx.scan(ising, [3, 4], follow_folds=True, ansatz=hx.Clusters(), tol=1e-2, **QUIET)
     with pytest.raises(ValueError, match="Argument `values` must hold at least two different numbers"):
         hx.scan(ising, [3.0], follow_folds=True, ansatz=hx.Clusters(size=1), **QUIET)
+
+
+def test_pictures_show_the_curve_dotted_where_it_is_unstable(mean_field):
+    branch = mean_field.branch
+    figure = plot_scan(mean_field.to_xarray(), branch.to_xarray(ising(3.0), "g"))
+    lines = figure.axes[0].lines[6:]  # after three ways there and three back
+    assert [line.get_linestyle() for line in lines[:3]] == ["-", ":", "-"]
+    dotted = lines[1].get_xdata()
+    assert dotted.min() == pytest.approx(min(branch.folds), abs=0.3)
+    assert dotted.max() == pytest.approx(max(branch.folds), abs=0.3)
+
+
+def test_run_files_can_ask_for_the_curve(tmp_path):
+    text = """
+        [lattice]
+        kind = "square"
+        shape = [3, 3]
+        [model]
+        name = "dissipative_ising"
+        V = 5.0
+        [scan]
+        parameter = "g"
+        values = [3.0, 3.5]
+        follow_folds = true
+        [ansatz]
+        name = "clusters"
+        size = 1
+    """
+    (tmp_path / "run.toml").write_text(text)
+    ended = CliRunner().invoke(app, ["run", str(tmp_path / "run.toml"), "-o", str(tmp_path / "run.nc"), "--quiet"])
+    assert ended.exit_code == 0, ended.output
+    assert hx.load(tmp_path / "run.nc").branch.completed
+    assert CliRunner().invoke(app, ["plot", str(tmp_path / "run.nc")]).exit_code == 0

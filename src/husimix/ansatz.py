@@ -97,7 +97,7 @@ class AbstractMotion(eqx.Module):
     """
 
     pairs: eqx.AbstractVar[np.ndarray]
-    has_coordinates: eqx.AbstractClassVar[bool]
+    has_coordinates: ClassVar[bool]
 
     @abc.abstractmethod
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, PyTree]:

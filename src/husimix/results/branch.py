@@ -49,7 +49,7 @@ class Branch:
     @property
     def gap(self) -> np.ndarray:
         """(P,) the slowest relaxation rate; negative where a state is unstable."""
-        return -self.eigenvalues[:, 0].real
+        return -np.real(self.eigenvalues[:, 0])
 
     @property
     def is_stable(self) -> np.ndarray:
@@ -59,7 +59,7 @@ class Branch:
     def to_xarray(self, model: Lindbladian, name: str) -> "xr.Dataset":
         """The curve as a labelled dataset with dimensions point, site and axis, and the parameter as `value`."""
         dims = ("point",)
-        modes = np.stack([self.eigenvalues.real, self.eigenvalues.imag], axis=-1)
+        modes = np.stack([np.real(self.eigenvalues), np.imag(self.eigenvalues)], axis=-1)
         variables: dict[str, Any] = {
             "value": (dims, self.values, {"long_name": name}),
             "bloch": local_variable(self.local_values, dims),

@@ -129,7 +129,7 @@ class SteadyState(AbstractSavable):
         for name, meaning in {**STEADY_NUMBERS, "estimated_error": DIAGNOSTICS["estimated_error"]}.items():
             variables[name] = (dims, array(getattr(self, name)), {"long_name": meaning})
         modes = np.full((N_EIGENVALUES, 2), np.nan)
-        modes[: len(self.eigenvalues)] = np.column_stack([self.eigenvalues.real, self.eigenvalues.imag])
+        modes[: len(self.eigenvalues)] = np.column_stack([np.real(self.eigenvalues), np.imag(self.eigenvalues)])
         described = {"long_name": "eigenvalues of the linearised equations, nan where there are no more"}
         variables["eigenvalues"] = ((*dims, "mode", "part"), modes.reshape(*shape, *modes.shape), described)
         return variables

@@ -78,8 +78,7 @@ class Curve:
         linearised = Linearised(motion, point, self._rate)
         by_value = self._by_value(value, point)
         direction = linearised.solver()(by_value)
-        scale = before[1] / abs(before[1]) if not before[0].any() else np.sign(before[0] @ direction + before[1])
-        norm = scale * np.sqrt(1.0 + direction @ direction)
+        norm = float(np.copysign(np.sqrt(1.0 + direction @ direction), before[0] @ direction + before[1]))
         seen = jax.device_get(_seen(motion, point))
         return Station(value, numbers, direction / norm, 1.0 / norm, by_value, linearised.rightmost(), *seen)
 
@@ -100,7 +99,7 @@ class Curve:
             length = float(max(np.abs(change).max(), abs(turn)))
             if not length <= _CONTRACTION * before:
                 return (value, numbers, count) if before < _ROUNDING * _TOLERANCE else None
-            numbers, value, before = numbers + change, value + turn * self._length, length
+            numbers, value, before = numbers + change, float(value + turn * self._length), length
             if length <= _TOLERANCE:
                 return value, numbers, count
         return None
@@ -116,9 +115,10 @@ class Curve:
 
     def add_fold(self, first: Station, last: Station) -> None:
         """A station at the turn of λ between two stations, and its value there."""
+        value = first.value
         for _ in range(_FOLD_TRIALS):
-            distance = first.direction @ (last.numbers - first.numbers)
-            distance += first.slope * (last.value - first.value) / self._length
+            along = first.direction @ (last.numbers - first.numbers)
+            distance = float(along + first.slope * (last.value - first.value) / self._length)
             place, value = _turn(first, last, distance, self._length)
             found = self.corrected(first, place * distance)
             if found is None:
@@ -151,7 +151,7 @@ def follow(curve: Curve, start: tuple[float, np.ndarray], end: float, spacing: f
     Returns:
         Whether the last value was reached.
     """
-    begin, sign = start[0], np.sign(end - start[0])
+    begin, sign = start[0], float(np.sign(end - start[0]))
     length = abs(end - begin)
     station = curve.station(*start, (np.zeros_like(start[1]), sign))
     curve.stations.append(station)

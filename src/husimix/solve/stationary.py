@@ -24,6 +24,9 @@ from husimix.results.diagnostics import N_EIGENVALUES, ZERO_MODE
 
 __all__ = ["Linearised", "Root", "flat", "newton", "rates_of", "stationary", "unflat"]
 
+# Its annotations are too narrow for what it takes.
+_LINALG: Any = scipy.sparse.linalg
+
 # Numbers up to which J is a matrix; with some hundred products with J that a solve without it takes, more do not pay.
 _DENSE = 1000
 # Numbers up to which all eigenvalues are computed, and columns of J that are computed at once.
@@ -71,12 +74,12 @@ class Root(NamedTuple):
     @property
     def is_stable(self) -> bool:
         """Whether no disturbance grows, those of conserved quantities apart."""
-        return bool(np.all(self.eigenvalues.real < ZERO_MODE * self.rate))
+        return bool(np.all(np.real(self.eigenvalues) < ZERO_MODE * self.rate))
 
     @property
     def n_zero_modes(self) -> int:
         """How many eigenvalues are zero: so many quantities are conserved, each value of which has its steady state."""
-        return int(np.sum(np.abs(self.eigenvalues.real) < ZERO_MODE * self.rate))
+        return int(np.sum(np.abs(np.real(self.eigenvalues)) < ZERO_MODE * self.rate))
 
 
 class Linearised:
@@ -114,10 +117,10 @@ class Linearised:
             factors = scipy.linalg.lu_factor(matrix, check_finite=False)
             return lambda f: scipy.linalg.lu_solve(factors, f, check_finite=False)
         inside = self._operator(self._rate)
-        operator: Any = scipy.sparse.linalg.LinearOperator(
+        operator: Any = _LINALG.LinearOperator(
             inside.shape, matvec=lambda x: shift * np.ravel(x) - inside.matvec(x), dtype=float
         )
-        solve = partial(scipy.sparse.linalg.gmres, rtol=_KRYLOV_TOLERANCE, restart=_KRYLOV_VECTORS)
+        solve = partial(_LINALG.gmres, rtol=_KRYLOV_TOLERANCE, restart=_KRYLOV_VECTORS)
         return lambda f: solve(operator, f, maxiter=_KRYLOV_RESTARTS)[0]
 
     def _operator(self, decay: float) -> Any:
@@ -127,7 +130,7 @@ class Linearised:
             moved, inside = self._derivatives(change)
             return moved - decay * (np.ravel(change) - inside)
 
-        return scipy.sparse.linalg.LinearOperator((self.n_numbers,) * 2, matvec=applied, dtype=float)
+        return _LINALG.LinearOperator((self.n_numbers,) * 2, matvec=applied, dtype=float)
 
     def _derivatives(self, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """J times a change, and what the ansatz leaves of the change itself."""
@@ -158,10 +161,10 @@ class Linearised:
         # Rounding would find the eigenvalues 0 of what is projected out: they are moved to the left edge.
         far = 2.0 * float(np.linalg.norm(moved) / np.linalg.norm(inside))
         vectors = min(_ARNOLDI_VECTORS, self.n_numbers)
-        eigs = partial(scipy.sparse.linalg.eigs, which="LR", return_eigenvectors=False, tol=_ARNOLDI_TOLERANCE)
+        eigs = partial(_LINALG.eigs, which="LR", return_eigenvectors=False, tol=_ARNOLDI_TOLERANCE)
         try:
             return eigs(self._operator(far), k=count, v0=inside, ncv=vectors, maxiter=_ARNOLDI_RESTARTS)
-        except scipy.sparse.linalg.ArpackNoConvergence as error:
+        except _LINALG.ArpackNoConvergence as error:
             return error.eigenvalues
 
 
@@ -211,7 +214,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
 def _ordered(values: np.ndarray) -> np.ndarray:
     """Eigenvalues by falling real part; of a pair the one above the real axis first."""
     values = np.asarray(values, dtype=complex)
-    return values[np.lexsort((-values.imag, -np.round(values.real, 9)))]
+    return values[np.lexsort((-np.imag(values), -np.round(np.real(values), 9)))]
 
 
 @eqx.filter_jit
