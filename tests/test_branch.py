@@ -26,7 +26,7 @@ def mean_field():
     observables = {"x": hx.sigmax(0), "lower": hx.sigmam(0)}
     return hx.scan(
         ising,
-        np.linspace(3, 9, 13),
+        np.linspace(3, 9, 9),
         name="g",
         backward=True,
         follow_folds=True,
@@ -63,7 +63,7 @@ def test_states_between_the_folds_are_unstable(mean_field):
 def test_scans_jump_at_the_folds(mean_field):
     low, high = sorted(mean_field.branch.folds)
     inside = (mean_field.values > low) & (mean_field.values < high)
-    assert inside.sum() >= 5
+    assert inside.sum() == 4
     assert (mean_field.hysteresis[inside] > 0.2).all() and (mean_field.hysteresis[~inside] < 1e-6).all()
 
 
@@ -74,7 +74,7 @@ def test_curves_are_saved_and_loaded(mean_field, tmp_path):
         np.testing.assert_array_equal(getattr(loaded.branch, name), getattr(branch, name))
     np.testing.assert_array_equal(loaded.branch.expect["lower"], branch.expect["lower"])
     assert loaded.branch.completed and repr(loaded.branch) == repr(branch)
-    assert len(loaded.forward) == 13 and loaded.name == "g"
+    assert len(loaded.forward) == 9 and loaded.name == "g"
 
 
 def test_correlations_leave_folds_where_scans_jump():
@@ -108,8 +108,8 @@ def test_pictures_show_the_curve_dotted_where_it_is_unstable(mean_field):
     lines = figure.axes[0].lines[6:]  # after three ways there and three back
     assert [line.get_linestyle() for line in lines[:3]] == ["-", ":", "-"]
     dotted = lines[1].get_xdata()
-    assert dotted.min() == pytest.approx(min(branch.folds), abs=0.3)
-    assert dotted.max() == pytest.approx(max(branch.folds), abs=0.3)
+    assert dotted.min() == pytest.approx(min(branch.folds), abs=0.5)
+    assert dotted.max() == pytest.approx(max(branch.folds), abs=0.5)
 
 
 def test_run_files_can_ask_for_the_curve(tmp_path):

@@ -240,7 +240,7 @@ def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
 
 
 def _picture(data: xr.Dataset, file: Path) -> "Figure":
-    """The picture that tells most: curves over time or along a scan, or the map of a steady state; data lie in a file."""
+    """The picture that tells most of what a file holds: curves over time or along a scan, or a steady state's map."""
     from husimix.apps import plots
 
     if data.attrs["kind"] == "scan":
