@@ -40,6 +40,7 @@ from husimix.physics.operators import sigmay as sigmay  # noqa: E402
 from husimix.physics.operators import sigmaz as sigmaz  # noqa: E402
 from husimix.physics.symmetry.group import SymmetryGroup as SymmetryGroup  # noqa: E402
 from husimix.physics.symmetry.transformation import Transformation as Transformation  # noqa: E402
+from husimix.results.branch import Branch as Branch  # noqa: E402
 from husimix.results.result import Result as Result  # noqa: E402
 from husimix.results.scan import Scan as Scan  # noqa: E402
 from husimix.results.status import Status as Status  # noqa: E402

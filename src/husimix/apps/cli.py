@@ -126,7 +126,7 @@ def _plot(
         index = -1 if time is None else _nearest_save(data, time)
         figure = plots.plot_map(data, axis or "z", index)
     else:
-        figure = _picture(data)
+        figure = _picture(data, file)
     _save(figure, target)
     typer.echo(f"Saved {target}")
 
@@ -230,7 +230,7 @@ def _report_failures(outcome: runner.Outcome) -> bool:
 def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
     """Draw a finished run; a picture that fails is told in one line and returned as False."""
     try:
-        _save(_picture(outcome.data), path)
+        _save(_picture(outcome.data, outcome.path), path)
     except Exception as error:  # a picture is not worth a traceback over a saved result
         _complain(f"The picture failed: {error} {outcome.path} holds the result.")
         return False
@@ -239,11 +239,13 @@ def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
     return True
 
 
-def _picture(data: xr.Dataset) -> "Figure":
-    """The picture that tells most: curves over time or along a scan, or the map of a steady state."""
+def _picture(data: xr.Dataset, file: Path) -> "Figure":
+    """The picture that tells most of what a file holds: curves over time or along a scan, or a steady state's map."""
     from husimix.apps import plots
 
-    draw = {"dynamics": plots.plot_dynamics, "scan": plots.plot_scan, "steadystate": plots.plot_map}
+    if data.attrs["kind"] == "scan":
+        return plots.plot_scan(data, files.read(file).get("/branch"))
+    draw = {"dynamics": plots.plot_dynamics, "steadystate": plots.plot_map}
     return draw[data.attrs["kind"]](data)
 
 

@@ -127,6 +127,7 @@ class RunFile(AbstractSection):
             values=self.scan.line(),
             model_of=lambda value: self.model.build(lattice, **{name: value}),
             backward=self.scan.backward,
+            follow_folds=self.scan.follow_folds,
             limits=self.scan.build(),
             **common,
         )

@@ -7,6 +7,7 @@ apart; where exact curves are known they are lines and the variational ones are 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import xarray as xr
@@ -81,12 +82,14 @@ def plot_dynamics(data: xr.Dataset) -> Figure:
     return figure
 
 
-def plot_scan(data: xr.Dataset) -> Figure:
+def plot_scan(data: xr.Dataset, branch: xr.Dataset | None = None) -> Figure:
     """⟨σx⟩, ⟨σy⟩, ⟨σz⟩ averaged over the sites, the observables, and the residuals of steady states along a scan.
 
     Args:
         data: from `Scan.to_xarray`, or a scan read by xarray. Exact curves are drawn where it has them; the way back
             is dashed.
+        branch: from `Branch.to_xarray`, or the group "branch" of a scan read by xarray: a thin line along the curve
+            through folds, dotted where states are unstable.
 
     Returns:
         A figure of two panels, or three if there are observables.
@@ -101,8 +104,22 @@ def plot_scan(data: xr.Dataset) -> Figure:
         for panel, curves, colours in zip(figure.axes, kinds, (_AXIS_COLOURS, _OBSERVABLE_COLOURS), strict=False):
             for index, curve in enumerate(curves):
                 panel.plot(data["value"].values, curve.values, color=colours[index % len(colours)], ls="--", lw=1.0)
+    if branch is not None:
+        kinds = _spin_curves(branch), _observable_curves(branch)
+        for panel, curves, colours in zip(figure.axes, kinds, (_AXIS_COLOURS, _OBSERVABLE_COLOURS), strict=False):
+            for index, curve in enumerate(curves):
+                _draw_branch(panel, branch, curve.values, colours[index % len(colours)])
     last.set_xlabel(str(data.attrs["parameter"]))
     return figure
+
+
+def _draw_branch(panel: Axes, branch: xr.Dataset, values: np.ndarray, colour: str) -> None:
+    """A curve through folds: parts of one stability in one style, each up to the next part."""
+    places, is_stable = branch["value"].values, branch["is_stable"].values.astype(bool)
+    starts = [0, *(np.flatnonzero(np.diff(is_stable)) + 1), len(places)]
+    for first, end in pairwise(starts):
+        part = slice(first, end + 1)
+        panel.plot(places[part], values[part], color=colour, ls="-" if is_stable[first] else ":", lw=0.8)
 
 
 def _expectation_panels(data: xr.Dataset, axis: str) -> tuple[Figure, Axes]:

@@ -150,6 +150,7 @@ class ScanSection(_AbstractSearchSection):
     points: int | None = whole("points = 17")
     values: list[float] | None = section_key("be a list of finite numbers", "values = [0.5, 1.0, 2.0]")
     backward: bool = section_key("be true or false", "backward = true", False)
+    follow_folds: bool = section_key("be true or false", "follow_folds = true", False)
 
     @pydantic.model_validator(mode="after")
     def _is_one_form(self) -> Self:

@@ -178,12 +178,14 @@ class ParameterScan(_AbstractSearch):
         values: in order.
         model_of: the model for a value.
         backward: whether to go back as well.
+        follow_folds: whether to follow the curve of steady states through folds as well.
     """
 
     name: str
     values: np.ndarray
     model_of: Callable[[float], Lindbladian]
     backward: bool
+    follow_folds: bool = False
 
     def solve(self, progress: bool) -> Scan:
         """See `AbstractTask`."""
@@ -193,6 +195,7 @@ class ParameterScan(_AbstractSearch):
             self.state,
             name=self.name,
             backward=self.backward,
+            follow_folds=self.follow_folds,
             **self._common(progress),
             **self.limits.given(),
         )

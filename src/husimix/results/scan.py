@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from husimix.physics.lindbladian import Lindbladian
+from husimix.results.branch import Branch
 from husimix.results.dataset import attributes, labelled, local_variable
 from husimix.results.files import AbstractSavable
 from husimix.results.states import state_groups, states_in
@@ -29,12 +30,14 @@ class Scan(AbstractSavable):
         forward: the steady states in the order of `values`.
         backward: those found on the way back, in the same order; empty if it was not asked for or was not finished.
         name: what the values are called.
+        branch: the curve of steady states through folds; None if it was not asked for.
     """
 
     values: np.ndarray
     forward: list[SteadyState]
     backward: list[SteadyState]
     name: str = "value"
+    branch: Branch | None = None
 
     @property
     def found(self) -> list[SteadyState]:
@@ -105,7 +108,10 @@ class Scan(AbstractSavable):
     def to_groups(self) -> "dict[str, xr.Dataset]":
         """The groups of the file that `save` writes: the numbers, and the states of every steady state."""
         states = [state for found in self.found for state in (found.state, *found.alternatives)]
-        return {"/": self.to_xarray()} | state_groups(states)
+        groups = {"/": self.to_xarray()} | state_groups(states)
+        if self.branch is not None:
+            groups["/branch"] = self.branch.to_xarray(self.forward[0].model, self.name)
+        return groups
 
     @classmethod
     def from_groups(cls, groups: "Mapping[str, xr.Dataset]") -> Self:
@@ -120,7 +126,8 @@ class Scan(AbstractSavable):
                 described["settings"] = json.loads(str(one["settings"].values))
                 own = [next(states) for _ in range(int(one["n_states"]))]
                 ways[way].append(SteadyState.from_parts(one, own, described))
-        return cls(data["value"].values, ways["forward"], ways["backward"], str(data.attrs["parameter"]))
+        branch = Branch.from_xarray(groups["/branch"]) if "/branch" in groups else None
+        return cls(data["value"].values, ways["forward"], ways["backward"], str(data.attrs["parameter"]), branch)
 
     def __repr__(self) -> str:
         ways = ", there and back" if self.backward else ""

@@ -1,25 +1,34 @@
 """Steady states along a line of models, each started from the one before."""
 
+import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from husimix._compilation import one_blas_thread
 from husimix._errors import HusimixWarning, argument_error, kept_warnings
-from husimix.ansatz import AbstractAnsatz
-from husimix.physics.lindbladian import Lindbladian
+from husimix.ansatz import AbstractAnsatz, AbstractMotion
+from husimix.physics.lindbladian import Lindbladian, dissipation_rate
 from husimix.physics.operators import Operator
 from husimix.physics.symmetry.choice import Symmetry
 from husimix.physics.symmetry.invariance import Invariance
+from husimix.results.branch import Branch
+from husimix.results.diagnostics import N_EIGENVALUES
 from husimix.results.scan import Scan
 from husimix.results.status import Status
 from husimix.results.steady_state import SteadyState
-from husimix.solve.checks import check_ladders, check_model, check_stepping, problem_of
+from husimix.solve.branch import Curve, follow
+from husimix.solve.checks import check_ladders, check_model, check_stepping, default_state, problem_of
+from husimix.solve.stationary import flat
 from husimix.solve.steadystate import Search, find
 from husimix.solve.stepping import Stepping
 from husimix.state import AbstractState
 
 __all__ = ["scan"]
+
+# Stations of a curve through folds, for each value of the scan.
+_MOST_STATIONS = 20
 
 
 def scan(
@@ -29,6 +38,7 @@ def scan(
     *,
     name: str = "value",
     backward: bool = False,
+    follow_folds: bool = False,
     ansatz: AbstractAnsatz | str = "auto",
     tol: float | None = None,
     time_limit: float = 300.0,
@@ -53,6 +63,9 @@ def scan(
         state: where the first point starts, and each that starts afresh; all spins down by default.
         name: what the values are called in files and pictures.
         backward: go back as well, from the last to the first: where both ways differ there is hysteresis.
+        follow_folds: also follow the curve of steady states from the first value, through folds and unstable states,
+            until it passes the last (`Scan.branch`). For an ansatz whose numbers are coordinates of the state, such as
+            `Clusters`, without `tol`.
         ansatz: see `steadystate`, as all that follow.
         tol: see `steadystate`.
         time_limit: see `mesolve`; of each point.
@@ -70,7 +83,8 @@ def scan(
         `HusimixWarning` at the end counts the states that are not stationary.
 
     Raises:
-        ValueError: for values that are no numbers, models of different sites, or arguments that `steadystate` refuses.
+        ValueError: for values that are no numbers, models of different sites, an ansatz that cannot follow folds, or
+            arguments that `steadystate` refuses.
     """
     points = _check_values(values)
     if not callable(model_of):
@@ -81,6 +95,8 @@ def scan(
     wanted = Search(ladders, symmetry, observables, stepping, seed, starts, max_drift, max_time, bool(progress))
     if state is not None:
         problem_of(models[0], state, 1.0, symmetry, observables, seed)
+    if follow_folds:
+        _check_folds(points, models[0], state, wanted)
     line, remarks = list(zip(points.tolist(), models, strict=True)), []
 
     def follow(along: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
@@ -104,10 +120,64 @@ def scan(
         back = follow(line[::-1], forward[-1]) if backward and is_whole else []
     except KeyboardInterrupt:
         back = []
-    result = Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name)
+    branch = _branch(model_of, points, forward[0], wanted) if follow_folds and is_whole else None
+    result = Scan(points[: len(forward)], forward, back[::-1] if len(back) == len(points) else [], name, branch)
     for text in (*(f"At {name} = {remark}" for remark in remarks), *_shortfall(result)):
         warnings.warn(text, HusimixWarning, stacklevel=2)
     return result
+
+
+def _check_folds(points: np.ndarray, model: Lindbladian, state: AbstractState | None, wanted: Search) -> None:
+    """Refuse to follow folds where it has no sense."""
+    if wanted.ladders.tol is not None:
+        fix = "Choose the ansatz by hand, such as hx.Clusters(size=3)."
+        raise argument_error("follow_folds", "be False with a tolerance", "True", fix)
+    ansatz = wanted.ladders.ansatze[0]
+    if len(np.unique(points)) < 2:
+        raise argument_error("values", "hold at least two different numbers to follow folds", points)
+    start = default_state(model, ansatz) if state is None else state
+    problem = problem_of(model, start, 1.0, wanted.symmetry, wanted.observables, wanted.seed)
+    if not ansatz.prepare(problem).motion.has_coordinates:
+        fix = "Try ansatz=hx.Clusters(size=3)."
+        raise argument_error("follow_folds", "be False for this ansatz", "True", fix)
+
+
+def _branch(
+    model_of: Callable[[float], Lindbladian], points: np.ndarray, first: SteadyState, wanted: Search
+) -> Branch | None:
+    """The curve of steady states from the first; None if that is not stationary, or other numbers move elsewhere."""
+    if not first.completed or not len(first.eigenvalues):
+        return None
+    rate, ansatz = dissipation_rate(first.model), wanted.ladders.ansatze[0]
+
+    @functools.lru_cache(maxsize=4)
+    def motion_of(value: float) -> AbstractMotion:
+        problem = problem_of(model_of(value), first.state, 1.0, wanted.symmetry, wanted.observables, wanted.seed)
+        return ansatz.prepare(problem).motion
+
+    problem = problem_of(first.model, first.state, 1.0, wanted.symmetry, wanted.observables, wanted.seed)
+    point = ansatz.prepare(problem).point
+    begin, end = float(points[0]), float(points[-1])
+    curve, spacing = Curve(motion_of, point, abs(end - begin), rate), float(np.abs(np.diff(points)).max())
+    completed = False
+    try:
+        with one_blas_thread():
+            completed = follow(curve, (begin, flat(point)), end, spacing, _MOST_STATIONS * len(points))
+    except KeyboardInterrupt:
+        pass
+    seen = curve.stations
+    modes = np.full((len(seen), N_EIGENVALUES), np.nan, dtype=complex)
+    for row, station in zip(modes, seen, strict=True):
+        row[: len(station.eigenvalues)] = station.eigenvalues
+    return Branch(
+        values=np.array([station.value for station in seen]),
+        local_values=np.array([station.local_values.sites for station in seen]),
+        expect={n: np.array([s.observables[n] for s in seen]) for n in wanted.observables or {}},
+        eigenvalues=modes,
+        folds=np.array(curve.folds, dtype=float),
+        rate=rate,
+        completed=completed,
+    )
 
 
 def _check_values(values: Iterable[float]) -> np.ndarray:

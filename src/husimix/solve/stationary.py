@@ -22,10 +22,10 @@ from jaxtyping import Array, Float
 from husimix.ansatz import AbstractMotion, Point
 from husimix.results.diagnostics import N_EIGENVALUES, ZERO_MODE
 
-# Its stubs know neither the arguments of LinearOperator nor a tolerance of eigs.
-_krylov: Any = scipy.sparse.linalg
-
 __all__ = ["Linearised", "Root", "flat", "newton", "rates_of", "stationary", "unflat"]
+
+# Its annotations are too narrow for what it takes.
+_LINALG: Any = scipy.sparse.linalg
 
 # Numbers up to which J is a matrix; with some hundred products with J that a solve without it takes, more do not pay.
 _DENSE = 1000
@@ -109,17 +109,18 @@ class Linearised:
         """Whether J is a matrix, whose factors serve many corrections."""
         return self._matrix is not None
 
-    def solver(self, shift: float) -> Callable[[np.ndarray], np.ndarray]:
-        """The function that solves (shift - J) δ = f for δ."""
+    def solver(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The function that solves -J δ = f for δ, by an implicit step of very long pseudo-time."""
+        shift = self._rate / _LONG
         if self._matrix is not None and self._outside is not None:
             matrix = shift * np.eye(self.n_numbers) - self._matrix + self._rate * self._outside
             factors = scipy.linalg.lu_factor(matrix, check_finite=False)
             return lambda f: scipy.linalg.lu_solve(factors, f, check_finite=False)
         inside = self._operator(self._rate)
-        operator = _krylov.LinearOperator(
+        operator: Any = _LINALG.LinearOperator(
             inside.shape, matvec=lambda x: shift * np.ravel(x) - inside.matvec(x), dtype=float
         )
-        solve = partial(_krylov.gmres, rtol=_KRYLOV_TOLERANCE, restart=_KRYLOV_VECTORS)
+        solve = partial(_LINALG.gmres, rtol=_KRYLOV_TOLERANCE, restart=_KRYLOV_VECTORS)
         return lambda f: solve(operator, f, maxiter=_KRYLOV_RESTARTS)[0]
 
     def _operator(self, decay: float) -> Any:
@@ -129,7 +130,7 @@ class Linearised:
             moved, inside = self._derivatives(change)
             return moved - decay * (np.ravel(change) - inside)
 
-        return _krylov.LinearOperator((self.n_numbers,) * 2, matvec=applied, dtype=float)
+        return _LINALG.LinearOperator((self.n_numbers,) * 2, matvec=applied, dtype=float)
 
     def _derivatives(self, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """J times a change, and what the ansatz leaves of the change itself."""
@@ -160,10 +161,10 @@ class Linearised:
         # Rounding would find the eigenvalues 0 of what is projected out: they are moved to the left edge.
         far = 2.0 * float(np.linalg.norm(moved) / np.linalg.norm(inside))
         vectors = min(_ARNOLDI_VECTORS, self.n_numbers)
-        eigs = partial(_krylov.eigs, which="LR", return_eigenvectors=False, tol=_ARNOLDI_TOLERANCE)
+        eigs = partial(_LINALG.eigs, which="LR", return_eigenvectors=False, tol=_ARNOLDI_TOLERANCE)
         try:
             return eigs(self._operator(far), k=count, v0=inside, ncv=vectors, maxiter=_ARNOLDI_RESTARTS)
-        except _krylov.ArpackNoConvergence as error:
+        except _LINALG.ArpackNoConvergence as error:
             return error.eigenvalues
 
 
@@ -191,7 +192,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
     """
     numbers, before = flat(point), np.inf
     linearised, is_fresh = Linearised(motion, point, rate), True
-    solve = linearised.solver(rate / _LONG)
+    solve = linearised.solver()
     for _ in range(_MOST_CORRECTIONS):
         correction = solve(rates_of(motion, point))
         length = float(np.abs(correction).max())
@@ -206,7 +207,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
             return point
         if not shrinks or not linearised.is_matrix:
             linearised, is_fresh = Linearised(motion, point, rate), True
-            solve = linearised.solver(rate / _LONG)
+            solve = linearised.solver()
     return None
 
 
