@@ -18,7 +18,7 @@ from husimix.solve.stationary import Linearised, flat, newton, rates_of, unflat
 __all__ = ["Curve", "Station", "follow"]
 
 # Corrections end below this length, and must shrink by the factor each time; steps grow after fewer corrections.
-_TOLERANCE, _ROUNDING, _CONTRACTION, _MOST_CORRECTIONS, _QUICK = 1e-9, 1e3, 0.4, 12, 6
+_TOLERANCE, _ROUNDING, _CONTRACTION, _MOST_CORRECTIONS, _QUICK = 1e-9, 1e3, 0.4, 20, 9
 # Steps: growth, shrinkage, the smallest in units of the first, and the smallest cosine between tangents in a row.
 _GROWTH, _SHRINKAGE, _SMALLEST, _STRAIGHT = 1.5, 0.4, 1e-4, 0.9
 # Of the central difference of the velocity, in units of the length of the scan.
@@ -83,25 +83,29 @@ class Curve:
         return Station(value, numbers, direction / norm, 1.0 / norm, by_value, linearised.rightmost(), *seen)
 
     def corrected(self, begin: Station, step: float) -> tuple[float, np.ndarray, int] | None:
-        """The point of the curve a step from a station along its tangent, and how many corrections it took, or None."""
+        """The point of the curve a step from a station along its tangent, and how many corrections it took, or None.
+
+        Most velocities are affine in λ, and equations for a new value are dear to prepare. So corrections first take
+        the velocity as affine around the station, then as it is: where it is affine, that only confirms the point.
+        """
         numbers = begin.numbers + step * begin.direction
         value, before = begin.value + step * begin.slope * self._length, np.inf
-        point = unflat(numbers, self._like)
-        solve = Linearised(self._motion_of(value), point, self._rate).solver()
-        aside = solve(begin.by_value)
+        solve = Linearised(self._motion_of(begin.value), unflat(numbers, self._like), self._rate).solver()
+        aside, is_affine = solve(begin.by_value), True
         for count in range(1, _MOST_CORRECTIONS + 1):
-            straight = solve(rates_of(self._motion_of(value), unflat(numbers, self._like)))
-            off = (
-                begin.direction @ (numbers - begin.numbers) + begin.slope * (value - begin.value) / self._length - step
-            )
+            straight = solve(self._velocity(value, unflat(numbers, self._like), begin.value if is_affine else value))
+            reached = begin.direction @ (numbers - begin.numbers) + begin.slope * (value - begin.value) / self._length
+            off = reached - step
             turn = -(off + begin.direction @ straight) / (begin.direction @ aside + begin.slope)
             change = straight + aside * turn
             length = float(max(np.abs(change).max(), abs(turn)))
             if not length <= _CONTRACTION * before:
                 return (value, numbers, count) if before < _ROUNDING * _TOLERANCE else None
             numbers, value, before = numbers + change, float(value + turn * self._length), length
-            if length <= _TOLERANCE:
+            if length <= _TOLERANCE and not is_affine:
                 return value, numbers, count
+            if length <= _TOLERANCE:
+                is_affine, before = False, np.inf
         return None
 
     def closed(self, before: Station, after: Station, end: float) -> bool:
@@ -130,6 +134,13 @@ class Curve:
                 break
             first, last = (middle, last) if middle.slope * first.slope > 0 else (first, middle)
         self.folds.append(value)
+
+    def _velocity(self, value: float, point: Point, around: float) -> np.ndarray:
+        """The velocity for a value of λ, to first order around another value."""
+        velocity = rates_of(self._motion_of(around), point)
+        if value == around:
+            return velocity
+        return velocity + self._by_value(around, point) * ((value - around) / self._length)
 
     def _by_value(self, value: float, point: Point) -> np.ndarray:
         """∂v/∂λ in units of the length of the scan, by a central difference."""

@@ -29,6 +29,8 @@ __all__ = ["scan"]
 
 # Stations of a curve through folds, for each value of the scan.
 _MOST_STATIONS = 20
+# Equations that are kept: those of two stations and of the values beside them.
+_MOTIONS = 8
 
 
 def scan(
@@ -150,7 +152,7 @@ def _branch(
         return None
     rate, ansatz = dissipation_rate(first.model), wanted.ladders.ansatze[0]
 
-    @functools.lru_cache(maxsize=4)
+    @functools.lru_cache(maxsize=_MOTIONS)
     def motion_of(value: float) -> AbstractMotion:
         problem = problem_of(model_of(value), first.state, 1.0, wanted.symmetry, wanted.observables, wanted.seed)
         return ansatz.prepare(problem).motion
