@@ -29,6 +29,17 @@ MAX_STEPS = 1500
 """Attempted steps after which a run gives up; most take 50 to 300."""
 
 
+def torus(length: int) -> hx.Lattice:
+    """The periodic square."""
+    return hx.Lattice.square(length, periodic=True)
+
+
+def name_of(lattice: hx.Lattice) -> str:
+    """The name of a periodic square: 3×3."""
+    length = round(lattice.n_sites**0.5)
+    return f"{length}×{length}"
+
+
 def paper_ansatz(components: int) -> hx.Mixture:
     """The paper's ansatz: K spin-coherent components with signed weights, moved in the Husimi metric."""
     return hx.Mixture(components=components, manifold="coherent", metric="husimi")
