@@ -1,7 +1,7 @@
 """Claims: in two dimensions the method follows transients, and steady states over g/γ, on 3×3 and 4×4 lattices.
 
 Periodic lattices, V = 2γ, transients from all spins down, at g = γ and, for 3×3, at 2.5γ, where the steady state
-changes most rapidly. Steady states are what is left of transients at t = 30/γ. 3×3 is compared with QuTiP: steady
+changes most rapidly. Steady states are what is left of transients at t = 20/γ. 3×3 is compared with QuTiP: steady
 states with the exact values that the benchmarks keep (benchmarks/results/steady_exact.csv, made by
 benchmarks/steady.py --exact). 4×4 has no exact twin: the reference are clusters of five sites, in doubt by what
 clusters of four differ from them, and for the transient quantum trajectories (examples/paper/data, made by
@@ -35,7 +35,7 @@ EXACT = Path(__file__).parents[2] / "benchmarks" / "results" / "steady_exact.csv
 TRAJECTORIES = Path(__file__).parent / "data" / "trajectories_4x4.csv"
 LARGEST = 5
 SCANNED = MIXTURES[1:3]
-"""Of scans, eight runs each to t = 30/γ: more components take too long."""
+"""Of scans, eight runs each to t = 20/γ: more components take too long."""
 
 
 def stored_steady_states(drives: np.ndarray) -> Reference:
