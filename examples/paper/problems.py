@@ -21,7 +21,7 @@ from husimix.state import AbstractState
 
 V = 2.0
 TIMES = np.linspace(0, 5, 51)
-LATE = 30.0
+LATE = 20.0
 SYMMETRY = "auto"
 """All that lattice and state have: translations, point group. How the paper treats symmetries is not assumed."""
 
@@ -29,12 +29,28 @@ MAX_STEPS = 1500
 """Attempted steps after which a run gives up; most take 50 to 300."""
 
 
+def torus(length: int) -> hx.Lattice:
+    """The periodic square."""
+    return hx.Lattice.square(length, periodic=True)
+
+
+def name_of(lattice: hx.Lattice) -> str:
+    """The name of a periodic square: 3×3."""
+    length = round(lattice.n_sites**0.5)
+    return f"{length}×{length}"
+
+
 def paper_ansatz(components: int) -> hx.Mixture:
-    """The paper's ansatz: K spin-coherent components with signed weights, moved in the Husimi metric."""
-    return hx.Mixture(components=components, manifold="coherent", metric="husimi")
+    """The paper's ansatz: K spin-coherent components with signed weights, moved in the Husimi metric.
+
+    The damping of the Gram matrix is one for all K and lattices; that of husimix by default falls with K, and makes
+    spin-coherent components take thousands of tiny steps.
+    """
+    damping = hx.Tikhonov(1e-6)
+    return hx.Mixture(components=components, manifold="coherent", metric="husimi", metric_solver=damping)
 
 
-MIXTURES = tuple(paper_ansatz(count) for count in (4, 8, 16, 32))
+MIXTURES = tuple(paper_ansatz(count) for count in (4, 8, 16, 32, 48, 64))
 CLUSTERS = tuple(hx.Clusters(size=size) for size in (2, 3, 4, 5))
 
 
@@ -111,7 +127,7 @@ class Transient(AbstractProblem):
 
 @dataclass(frozen=True)
 class Scan(AbstractProblem):
-    """The steady states over a scan of the drive: what is left of the transient from all spins down at t = 30/γ."""
+    """The steady states over a scan of the drive: what is left of the transient from all spins down at t = 20/γ."""
 
     lattice: hx.Lattice
     axis: np.ndarray
