@@ -1,6 +1,8 @@
 """Strict by default: float64, no silent rank or dtype promotion, seeded keys."""
 
 import itertools
+import os
+from pathlib import Path
 
 import jax
 import pytest
@@ -18,6 +20,8 @@ settings.load_profile("husimix")
 
 
 _COUNT = itertools.count(1)
+# Beyond this, what tests before have compiled is dropped.
+_MOST_GIB = 1.2
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +29,17 @@ def _few_programs():
     """Thousands of tests of kernels compile more programs than a process can hold."""
     if next(_COUNT) % 20 == 0:
         drop_compiled_if_many()
+        if _resident_gib() > _MOST_GIB:
+            jax.clear_caches()
+
+
+def _resident_gib():
+    """The memory of this process, where /proc tells it."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
 @pytest.fixture

@@ -353,5 +353,5 @@ def test_demo_file_is_what_it_says():
     assert task.model.lattice is not None
     assert (task.model.lattice.shape, task.model.lattice.periodic) == ((3, 3), (True, True))
     assert np.array_equal(task.times, np.linspace(0, 5, 51))
-    assert task.choices.ansatz == hx.Mixture(components=8) and task.choices.symmetry == "translations"
+    assert task.choices.ansatz == "auto" and task.choices.tol == 1e-2
     assert list(task.observables) == ["zz"]
