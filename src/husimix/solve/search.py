@@ -351,7 +351,7 @@ def _found(prepared: Prepared, end: _End, gap: float, history: History, status: 
         numbers=numbers,
         certificate=_rest(end.motion, end.point).certificate,
         drift=end.drift,
-        gap=gap if end.root is None else -float(end.root.eigenvalues[0].real),
+        gap=gap if end.root is None or not len(end.root.eigenvalues) else -float(end.root.eigenvalues[0].real),
         root=end.root,
         history=history,
         status=status,
