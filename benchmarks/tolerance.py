@@ -21,6 +21,8 @@ import husimix as hx
 RESULTS = Path(__file__).parent / "results" / "tolerance.md"
 TIMES = np.linspace(0, 5, 21)
 TOLERANCES = (1e-2, 1e-3)
+# Errors below this are those of time steps, which rungs of fixed size share.
+NOISE = 1e-4
 Spins = str | np.ndarray
 
 chain, ising, xyz = hx.Lattice.chain, hx.models.dissipative_ising, hx.models.dissipative_xyz
@@ -142,7 +144,7 @@ def rows_of(system: System, tally: Tally) -> Iterator[str]:
         if run.completed and before is not None:
             estimate, true = float(np.abs(run.bloch - before.bloch).max()), error(run, exact)
             tally.rungs += 1
-            tally.low += [(estimate, true)] if true > estimate else []
+            tally.low += [(estimate, true)] if true > max(estimate, NOISE) else []
         before = run if run.completed else before
     for tol in TOLERANCES:
         began = time.perf_counter()
@@ -165,8 +167,8 @@ def summary(tally: Tally) -> Iterator[str]:
     worst = max((true / estimate for estimate, true in tally.low), default=0.0)
     beyond = [f"{true:.1e} for {estimate:.1e}" for estimate, true in tally.low]
     yield (
-        f"Of {tally.rungs} rungs of clusters from m = 3 to N - 1, {len(tally.low)} were estimated too low"
-        + (f", at most by a factor of {worst:.1f} ({', '.join(beyond)})." if beyond else ".")
+        f"Of {tally.rungs} rungs of clusters from m = 3 to N - 1, {len(tally.low)} had errors above {NOISE:g} that were "
+        "estimated too low" + (f", at most by a factor of {worst:.1f} ({', '.join(beyond)})." if beyond else ".")
     )
 
 
