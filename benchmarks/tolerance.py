@@ -167,8 +167,9 @@ def summary(tally: Tally) -> Iterator[str]:
     worst = max((true / estimate for estimate, true in tally.low), default=0.0)
     beyond = [f"{true:.1e} for {estimate:.1e}" for estimate, true in tally.low]
     yield (
-        f"Of {tally.rungs} rungs of clusters from m = 3 to N - 1, {len(tally.low)} had errors above {NOISE:g} that were "
-        "estimated too low" + (f", at most by a factor of {worst:.1f} ({', '.join(beyond)})." if beyond else ".")
+        f"Of {tally.rungs} rungs of clusters from m = 3 to N - 1, {len(tally.low)} had errors above {NOISE:g} "
+        "that were estimated too low"
+        + (f", at most by a factor of {worst:.1f} ({', '.join(beyond)})." if beyond else ".")
     )
 
 
