@@ -82,6 +82,8 @@ def test_edge_damping_is_never_exact():
     assert not prepared(ising(3), state, Clusters(3, neighbours=[(0, 1)])).is_exact
     apart = Lindbladian(pauli("xx", 0, 1) + pauli("xx", 2, 3), [], 4)
     assert prepared(apart, hx.product_state(4), Clusters(2)).is_exact
+    joined = hx.mesolve(ising(4), hx.product_state(4), [0, 0.5], ansatz=Clusters(2), symmetry=None, **QUIET).final_state
+    assert not prepared(apart, joined, Clusters(2)).is_exact  # the start has correlations between the two dimers
 
 
 def test_finer_steps_are_what_an_exact_ansatz_climbs():

@@ -131,10 +131,11 @@ class AbstractMotion(eqx.Module):
     def named(self, report: PyTree) -> dict[str, float]:
         """On the host: the entries of a time-averaged report that results keep, by name."""
 
-    @abc.abstractmethod
     def implicit_step(self, point: Point, length: Float[Array, ""], unit: Float[Array, ""]) -> Point:
         """One implicit step of pseudo-time towards a stationary point: short ones follow the motion, long ones are
-        Newton's. `unit` is the length below which nothing is damped beyond what the motion damps itself."""
+        Newton's. `unit` is the length below which nothing is damped beyond what the motion damps itself. Asked only of
+        motions whose points are no coordinates."""
+        raise TypeError(f"{type(self).__name__} takes no implicit steps.")
 
     @abc.abstractmethod
     def adapted(self, time: float, point: Point, certificate: Certificate) -> Adapted | None:

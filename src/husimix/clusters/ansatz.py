@@ -11,7 +11,7 @@ from husimix._errors import argument_error, check_choice, check_integer, check_n
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.clusters.blocks import BlockRows, FramedMaps
 from husimix.clusters.equations import Dropped, Equations
-from husimix.clusters.graph import checked_graph, graph_pairs, largest_component, pairs_of_maps
+from husimix.clusters.graph import checked_graph, graph_pairs, largest_component
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import MomentLayout
 from husimix.clusters.motion import ClusterMotion
@@ -124,7 +124,7 @@ class Clusters(AbstractAnsatz):
         )
         settings = self.to_dict() | {"size": self._size}
         start = start_of(problem.state, layout, husimi_weights(basis)[basis.ranks][1:])
-        part = largest_component(pairs_of_maps(made.maps), problem.model.n_sites)
+        part = largest_component(layout.family.neighbours.pairs, problem.model.n_sites)
         is_whole = self.neighbours is None and self._size >= part and not self.edge_damping
         return Prepared(
             motion=motion,
@@ -148,7 +148,7 @@ class Clusters(AbstractAnsatz):
         larger = dataclasses.replace(self, size=self._size + 1)
         try:
             larger._layout(problem)
-        except ValueError:  # they do not fit
+        except MemoryLimitError:
             return None
         return larger
 

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from husimix.clusters.orbits import Canonical, Orbits
 from husimix.clusters.supports import Family
 
-__all__ = ["Lookup", "MomentLayout", "Point", "Products", "Sites", "axis_patterns", "index_table", "taken"]
+__all__ = ["Lookup", "MomentLayout", "Point", "Sites", "TwoPlaces", "axis_patterns", "index_table", "taken"]
 
 
 class Point(NamedTuple):
@@ -76,7 +76,7 @@ class Lookup(eqx.Module):
         return values if self.is_kept is None else values * self.is_kept[..., None]
 
 
-class Products(eqx.Module):
+class TwoPlaces(eqx.Module):
     """The moments of sets of sites in two places far apart, M_A ⊗ M_B of the parts in each place.
 
     Attributes:

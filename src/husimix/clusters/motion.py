@@ -3,9 +3,7 @@
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import jax.scipy.sparse.linalg
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
@@ -21,7 +19,6 @@ __all__ = ["ClusterMotion"]
 
 # How far beyond what a density matrix allows a number may be before a run ends.
 _SLACK = 1.2
-_TOLERANCE, _RESTART, _MOST = 1e-6, 40, 20
 
 
 class ClusterMotion(AbstractMotion):
@@ -97,18 +94,6 @@ class ClusterMotion(AbstractMotion):
     def named(self, report: Any) -> dict[str, float]:
         """Nothing: velocities have no report."""
         return {}
-
-    def implicit_step(self, point: Point, length: Float[Array, ""], unit: Float[Array, ""]) -> Point:
-        """(1/Δt - J) δ = velocity, by GMRES with exact products with the Jacobian J. `unit` is not needed."""
-        velocity = self.equations.velocity(point)
-
-        def applied(change: Point) -> Point:
-            along = jax.jvp(self.equations.velocity, (point,), (change,))[1]
-            return jax.tree.map(lambda c, j: c / length - j, change, along)
-
-        solve: Any = jax.scipy.sparse.linalg.gmres
-        change, _ = solve(applied, velocity, tol=_TOLERANCE, restart=_RESTART, maxiter=_MOST)
-        return jax.tree.map(jnp.add, point, change)
 
     def adapted(self, time: float, point: Point, certificate: Certificate) -> Adapted | None:
         """None: the numbers stay what they are."""

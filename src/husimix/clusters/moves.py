@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.clusters.blocks import BlockRows
-from husimix.clusters.moments import Lookup, MomentLayout, Products, axis_patterns, index_table, taken
+from husimix.clusters.moments import Lookup, MomentLayout, TwoPlaces, axis_patterns, index_table, taken
 from husimix.clusters.orbits import Canonical
 from husimix.physics.local_maps import LocalMaps
 
@@ -36,7 +36,7 @@ class MoveGroup(eqx.Module):
 
     r: int = eqx.field(static=True)
     c: int = eqx.field(static=True)
-    source: Lookup | Products | None
+    source: Lookup | TwoPlaces | None
     blocks: Int[Array, "slot move"]
 
     def brought(
@@ -278,7 +278,7 @@ def _groups(
             yield _part(n, r, c, far, lambda table, p=products: _arranged(p, table), block_rows)
 
 
-def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple[_Records, Products]:
+def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple[_Records, TwoPlaces]:
     """Moves from sets in two places, those whose parts are kept, and the products of these."""
     order = np.argsort(~first, axis=1, kind="stable")
     count = int(first[0].sum())
@@ -291,14 +291,14 @@ def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple
         for part, place in zip(found, places, strict=True)
     )
     patterns, strings = axis_patterns(np.argsort(order, axis=1, kind="stable")[kept], layout.letters)
-    return moves.of(kept), Products(one, other, jax.device_put(patterns), jax.device_put(strings))
+    return moves.of(kept), TwoPlaces(one, other, jax.device_put(patterns), jax.device_put(strings))
 
 
 def _arranged(source: Any, table: Callable[[Any], np.ndarray]) -> Any:
     """A source of moves one after the other, with its rows and patterns put into the table of slots."""
-    if isinstance(source, Products):
+    if isinstance(source, TwoPlaces):
         first, second = (_arranged(part, table) for part in (source.first, source.second))
-        return Products(first, second, jax.device_put(table(source.patterns)), source.strings)
+        return TwoPlaces(first, second, jax.device_put(table(source.patterns)), source.strings)
     placed = jax.device_put((table(source.rows), table(source.patterns)))
     return eqx.tree_at(lambda lookup: (lookup.rows, lookup.patterns), source, placed)
 
@@ -308,7 +308,7 @@ def _part(
     r: int,
     c: int,
     moves: _Records,
-    arranged: Callable[[Callable[[Any], np.ndarray]], Lookup | Products | None],
+    arranged: Callable[[Callable[[Any], np.ndarray]], Lookup | TwoPlaces | None],
     block_rows: BlockRows,
 ) -> _Part:
     """A group of moves, put into slots."""

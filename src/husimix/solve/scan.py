@@ -99,27 +99,13 @@ def scan(
         problem_of(models[0], state, 1.0, symmetry, observables, seed)
     if follow_folds:
         _check_folds(points, models[0], state, wanted)
-    line, remarks = list(zip(points.tolist(), models, strict=True)), []
+    line = list(zip(points.tolist(), models, strict=True))
+    remarks: list[str] = []
 
-    def follow(along: list[tuple[float, Lindbladian]], before: SteadyState | None) -> list[SteadyState]:
-        found: list[SteadyState] = []
-        for value, model in along:
-            before = found[-1] if found else before
-            try:
-                begin = before.state if before is not None and _keeps_symmetry(model, before.state) else state
-                found.append(_searched(model, begin, wanted, remarks, value))
-            except KeyboardInterrupt:  # where no search can return what it has, as during its set-up
-                if not found:
-                    raise
-                return found
-            if found[-1].status is Status.INTERRUPTED:
-                return found[:-1] if len(found) > 1 else found
-        return found
-
-    forward = follow(line, None)
+    forward = _one_way(line, None, state, wanted, remarks)
     is_whole = len(forward) == len(points) and forward[-1].status is not Status.INTERRUPTED
     try:
-        back = follow(line[::-1], forward[-1]) if backward and is_whole else []
+        back = _one_way(line[::-1], forward[-1], state, wanted, remarks) if backward and is_whole else []
     except KeyboardInterrupt:
         back = []
     branch = _branch(model_of, points, forward[0], wanted) if follow_folds and is_whole else None
@@ -127,6 +113,29 @@ def scan(
     for text in (*(f"At {name} = {remark}" for remark in remarks), *_shortfall(result)):
         warnings.warn(text, HusimixWarning, stacklevel=2)
     return result
+
+
+def _one_way(
+    line: Sequence[tuple[float, Lindbladian]],
+    before: SteadyState | None,
+    state: AbstractState | None,
+    wanted: Search,
+    remarks: list[str],
+) -> list[SteadyState]:
+    """The steady states along a line, up to an interruption, each search from the state before where that may be."""
+    found: list[SteadyState] = []
+    for value, model in line:
+        before = found[-1] if found else before
+        try:
+            begin = before.state if before is not None and _keeps_symmetry(model, before.state) else state
+            found.append(_searched(model, begin, wanted, remarks, value))
+        except KeyboardInterrupt:  # where no search can return what it has, as during its set-up
+            if not found:
+                raise
+            return found
+        if found[-1].status is Status.INTERRUPTED:
+            return found[:-1] if len(found) > 1 else found
+    return found
 
 
 def _check_folds(points: np.ndarray, model: Lindbladian, state: AbstractState | None, wanted: Search) -> None:

@@ -203,7 +203,7 @@ class _Judge:
         if now.motion.has_coordinates and not is_last:
             return None  # standing still for a while says little where Newton's method finds nothing
         ends = [now, trail.typical_end()]
-        if min(end.drift for end in ends) > tolerance:
+        if min(end.drift for end in ends) > tolerance and not now.motion.has_coordinates:
             ends.append(_implicit(now, 1.0 / self._rate, tolerance))
         best = min(ends, key=lambda end: end.drift)
         if best.drift <= tolerance:
