@@ -6,19 +6,23 @@ sites. Maps on the same sites are summed.
 """
 
 import functools
-from collections.abc import Hashable
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from husimix.physics.basis import SiteBasis
+from husimix.physics.channels import AlikeChannels, alike_channels
 from husimix.physics.lindbladian import Lindbladian
-from husimix.physics.operators import Operator
 
 __all__ = ["LocalMaps", "local_maps"]
 
 # Below this part of the largest entry of a map, what is left is rounding.
 _ROUNDING = 1e-15
+
+# A product of the Hamiltonian: its letters, None and its coefficient; a pair of products of a jump operator: the
+# letters of both, and the rate times their coefficients.
+_Term = tuple[tuple[int, ...], tuple[int, ...] | None, complex]
 
 
 class LocalMaps(NamedTuple):
@@ -47,51 +51,59 @@ def local_maps(model: Lindbladian) -> tuple[LocalMaps, ...]:
 
     Time is linear in the number of terms; a jump operator of s products gives s (s + 1)/2 pairs.
     """
-    parts: dict[tuple[int, ...], list[Hashable]] = {}
-    for product, f in model.hamiltonian.terms.items():
-        if product:
-            sites, letters = zip(*product, strict=True)
-            parts.setdefault(sites, []).append((letters, None, f.real))
-    for channel in model.dissipators:
-        if channel.rate > 0:
-            _add_channel(parts, channel.operator, channel.rate)
-    # Maps are made once for each kind of sum: on a regular lattice there are few.
-    by_length: dict[int, dict[tuple[Hashable, ...], list[tuple[int, ...]]]] = {}
-    for sites, terms in parts.items():
-        kind = tuple(sorted(terms, key=repr))
-        by_length.setdefault(len(sites), {}).setdefault(kind, []).append(sites)
-    made = (_maps_of(kinds, model.basis) for _, kinds in sorted(by_length.items()))
+    terms: dict[_Term, int] = {}
+    parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for sites, letters, coefficients in model.hamiltonian.products():
+        if sites.shape[1]:
+            rows = zip(map(tuple, letters.tolist()), np.real(coefficients).tolist(), strict=True)
+            numbers = [terms.setdefault((row, None, f), len(terms)) for row, f in rows]
+            parts.setdefault(sites.shape[1], []).append((sites, np.array(numbers)))
+    for alike in alike_channels(model):
+        for places, term in _pairs(alike):
+            number = terms.setdefault(term, len(terms))
+            sites = alike.sites[:, list(places)]
+            parts.setdefault(len(places), []).append((sites, np.full(len(sites), number)))
+    matrices = [_matrix(term, model.basis) for term in terms]
+    made = (_maps_of(some, matrices) for _, some in sorted(parts.items()))
     return tuple(maps for maps in made if len(maps.sites))
 
 
-def _add_channel(parts: dict[tuple[int, ...], list[Hashable]], jump: Operator, rate: float) -> None:
-    terms = [(dict(product), f) for product, f in jump.terms.items()]
-    for number, (left, f) in enumerate(terms):
-        for right, h in terms[: number + 1]:
-            sites = tuple(sorted(left.keys() | right.keys()))
-            if sites:
+def _pairs(alike: AlikeChannels) -> Iterator[tuple[tuple[int, ...], _Term]]:
+    """Each pair of products of a jump operator: the places of its sites, and what it is."""
+    products = [(dict(zip(places, letters, strict=True)), f) for places, letters, f in alike.products]
+    for number, (left, f) in enumerate(products):
+        for right, h in products[: number + 1]:
+            places = tuple(sorted(left.keys() | right.keys()))
+            if places:
                 # (s, t) and (t, s) are complex conjugates of each other.
-                weight = rate * f * h.conjugate() * (1 if left is right else 2)
-                letters = tuple(left.get(i, 0) for i in sites), tuple(right.get(i, 0) for i in sites)
-                parts.setdefault(sites, []).append((*letters, weight))
+                weight = alike.rate * f * h.conjugate() * (1 if left is right else 2)
+                yield places, (tuple(left.get(i, 0) for i in places), tuple(right.get(i, 0) for i in places), weight)
 
 
-def _maps_of(kinds: dict[tuple[Hashable, ...], list[tuple[int, ...]]], basis: SiteBasis) -> LocalMaps:
-    sites, matrices, numbers = [], [], []
-    for terms, places in kinds.items():
-        matrix = sum(_matrix(term, basis) for term in terms)
-        size = np.abs(matrix).max()
-        matrix = np.where(np.abs(matrix) > _ROUNDING * size, matrix, 0.0)
-        if size > 0:
-            sites += places
-            numbers += [len(matrices)] * len(places)
-            matrices.append(matrix)
-    order = sorted(range(len(sites)), key=sites.__getitem__)
-    rows = np.array([sites[n] for n in order], dtype=np.int64)
-    return LocalMaps(rows, np.array(matrices), np.array([numbers[n] for n in order], dtype=np.int64))
+def _maps_of(parts: list[tuple[np.ndarray, np.ndarray]], matrices: list[np.ndarray]) -> LocalMaps:
+    """The sums of the matrices that act on the same sites, made once for each kind of sum."""
+    sites, numbers = (np.concatenate(x) for x in zip(*parts, strict=True))
+    order = np.lexsort((numbers, *sites.T[::-1]))
+    sites, numbers = sites[order].astype(np.int64), numbers[order]
+    is_first = np.append(True, (sites[1:] != sites[:-1]).any(axis=1))
+    starts = np.flatnonzero(is_first)
+    row = np.cumsum(is_first) - 1
+    sums = np.full((len(starts), int(np.bincount(row).max())), -1)
+    sums[row, np.arange(len(row)) - starts[row]] = numbers
+    different, kinds = np.unique(sums, axis=0, return_inverse=True)
+    made = np.array([_rounded([matrices[n] for n in numbers if n >= 0]) for numbers in different.tolist()])
+    holds = np.abs(made).max(axis=(1, 2)) > 0
+    kept = holds[kinds.reshape(-1)]
+    return LocalMaps(sites[starts][kept], made[holds], (np.cumsum(holds) - 1)[kinds.reshape(-1)[kept]])
 
 
-def _matrix(term: Any, basis: SiteBasis) -> np.ndarray:
+def _rounded(matrices: list[np.ndarray]) -> np.ndarray:
+    """Their sum, with what is rounding set to 0."""
+    total = np.sum(matrices, axis=0)
+    return np.where(np.abs(total) > _ROUNDING * np.abs(total).max(), total, 0.0)
+
+
+def _matrix(term: _Term, basis: SiteBasis) -> np.ndarray:
     """The real map of a product of the Hamiltonian, or of a pair of products of a jump operator."""
     first, second, weight = term
     left = [basis.left(a) for a in first]

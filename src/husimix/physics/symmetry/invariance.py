@@ -1,13 +1,14 @@
 """Whether a symmetry operation leaves a model in place, exactly, on its table of terms."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 
 from husimix._errors import argument_error
+from husimix.physics.channels import AlikeChannels, alike_channels
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator, Product
 from husimix.physics.symmetry.transformation import Transformation
@@ -16,6 +17,8 @@ from husimix.physics.termsum import TermSum
 __all__ = ["Invariance", "broken_term"]
 
 _TOLERANCE = 1e-12
+# Of a number that stands for a product.
+_BITS = 62
 
 
 def broken_term(model: Lindbladian, transformation: Transformation) -> str | None:
@@ -52,23 +55,18 @@ class Invariance:
 
     def __init__(self, model: Lindbladian):
         self._model = model
-        self._channels = [c for c in model.dissipators if c.rate > 0]
-        shifted = TermSum[Product, float]()
-        sizes = [abs(f) for p, f in model.hamiltonian.terms.items() if p]
-        for product, f in model.hamiltonian.terms.items():
-            shifted.add(product, f.real)
-        for channel in self._channels:
-            constant = channel.operator.terms.get((), 0.0)
-            for product, f in channel.operator.terms.items() if constant else ():
-                shifted.add(product, -channel.rate * (constant.conjugate() * f).imag)
-                sizes += [channel.rate * abs(constant * f)] if product else []
+        alike = alike_channels(model)
+        hamiltonian, sizes = _without_traces(model, alike)
         self._tolerance = _TOLERANCE * max(sizes, default=0.0)
-        self._hamiltonian = _tables((p, 0, f) for p, f in shifted.nonzero().items())
-        self._jumps = _tables(
-            (p, owner, math.sqrt(c.rate) * f)
-            for owner, c in enumerate(self._channels)
-            for p, f in c.operator.terms.items()
-        )
+        numbers = model.n_sites, model.basis.size
+        self._hamiltonian = [
+            _Known(_Table(sites, members, np.zeros(len(sites), dtype=int), np.real(coefficients)), *numbers)
+            for sites, members, coefficients in hamiltonian.products()
+            if sites.shape[1]
+        ]
+        self._jumps = [_Known(table, *numbers) for table in _tables_of_jumps(alike)]
+        most = 2 * sum(len(known.table.owners) for known in self._jumps)
+        self._probe = np.random.default_rng(0).standard_normal((most, 2, 2)) @ np.array([1, 1j])
 
     def broken_term(self, transformation: Transformation) -> str | None:
         """The first term that an operation does not leave in place; see the function `broken_term`."""
@@ -77,51 +75,63 @@ class Invariance:
             raise argument_error("transformation", f"act on {self._model.n_sites} sites", transformation.n_sites)
         checks = [self._broken_hamiltonian, self._broken_channel]
         # The smaller table settles most operations that do not hold, such as translations of a driven boundary.
-        if sum(len(t.owners) for t in self._jumps) < sum(len(t.owners) for t in self._hamiltonian):
+        if sum(len(k.table.owners) for k in self._jumps) < sum(len(k.table.owners) for k in self._hamiltonian):
             checks.reverse()
         return checks[0](transformation) or checks[1](transformation)
 
     def _broken_hamiltonian(self, transformation: Transformation) -> str | None:
-        for here in self._hamiltonian:
-            there = _moved(here, transformation)
-            rows, _ = _row_numbers(here, there)
-            both = np.concatenate([here.coefficients, there.coefficients])
-            signs = np.repeat([1, -1], [len(here.owners), len(there.owners)])
-            broken = np.abs(np.bincount(rows, signs * np.real(both)))[rows] > self._tolerance
-            if broken.any():
-                k = int(np.argmax(broken))
-                sites, members = (np.concatenate(pair)[k].tolist() for pair in zip(here[:2], there[:2], strict=True))
-                return repr(Operator({tuple(zip(sites, members, strict=True)): both[k]}, self._model.basis))
+        for known in self._hamiltonian:
+            here, there = known.table, known.table.moved(transformation)
+            before, after, count = known.row_numbers(there)
+            difference = np.bincount(before, here.coefficients, count) - np.bincount(after, there.coefficients, count)
+            broken = np.abs(difference) > self._tolerance
+            for table, rows in ((here, before), (there, after)):
+                if broken[rows].any():
+                    k = int(np.argmax(broken[rows]))
+                    product = tuple(zip(table.sites[k].tolist(), table.members[k].tolist(), strict=True))
+                    return repr(Operator({product: table.coefficients[k].item()}, self._model.basis))
         return None
 
     def _broken_channel(self, transformation: Transformation) -> str | None:
-        rows: list[tuple[np.ndarray, np.ndarray]] = []
-        pairs = [(here, _moved(here, transformation)) for here in self._jumps]
-        n_rows = 0
-        for here, there in pairs:
-            numbers, count = _row_numbers(here, there)
-            rows.append((n_rows + numbers[: len(here.owners)], n_rows + numbers[len(here.owners) :]))
-            n_rows += count
-        if n_rows == 0:
+        if not self._jumps:
             return None
-        before, after = (
-            _Factor(
-                np.concatenate([row[side] for row in rows]),
-                np.concatenate([pair[side].owners for pair in pairs]),
-                np.concatenate([pair[side].coefficients for pair in pairs]),
-                (n_rows, len(self._channels)),
-            )
-            for side in (0, 1)
+        moved = [known.table.moved(transformation) for known in self._jumps]
+        numbered = [known.row_numbers(there) for known, there in zip(self._jumps, moved, strict=True)]
+        counts = [count for _, _, count in numbered]
+        starts = np.cumsum(counts) - counts
+        shape = sum(counts), len(self._model.dissipators)
+        before = _Factor.of(
+            [k.table for k in self._jumps], [s + rows for s, (rows, _, _) in zip(starts, numbered, strict=True)], shape
         )
+        after = _Factor.of(moved, [s + rows for s, (_, rows, _) in zip(starts, numbered, strict=True)], shape)
         # C - C' has as many rows and columns as there are products. Its product with random vectors is linear
         # in the number of terms, and a row of it vanishes only with the row itself.
-        probe = np.random.default_rng(0).standard_normal((n_rows, 2, 2)) @ np.array([1, 1j])
+        probe = self._probe[: shape[0]]
         difference = np.abs(before.applied(probe) - after.applied(probe)).max(axis=1)
         broken = difference > _TOLERANCE * max(before.scale(), after.scale())
         if not broken.any():
             return None
         owner = next(factor.owners[hit][0] for factor in (before, after) if (hit := broken[factor.rows]).any())
-        return repr(self._channels[owner])
+        return repr(self._model.dissipators[owner])
+
+
+def _without_traces(model: Lindbladian, alike: Sequence[AlikeChannels]) -> tuple[Operator, list[float]]:
+    """The Hamiltonian beside jump operators without multiples of the identity, and how large its terms are by
+    themselves, before any cancel."""
+    terms = model.hamiltonian.terms
+    sizes = [abs(f) for p, f in terms.items() if p]
+    shifted = TermSum[Product, float]()
+    for kind in alike:
+        constant = next((f for places, _, f in kind.products if not places), 0.0)
+        for places, letters, f in kind.products if constant else ():
+            for sites in kind.sites[:, list(places)].tolist():
+                shifted.add(tuple(zip(sites, letters, strict=True)), -kind.rate * (constant.conjugate() * f).imag)
+            sizes += [kind.rate * abs(constant * f)] if places else []
+    if not shifted.nonzero():
+        return model.hamiltonian, sizes
+    for product, f in terms.items():
+        shifted.add(product, f.real)
+    return Operator(shifted.nonzero(), model.basis), sizes
 
 
 class _Table(NamedTuple):
@@ -130,35 +140,65 @@ class _Table(NamedTuple):
     sites: np.ndarray  # (M, q), increasing along each row
     members: np.ndarray  # (M, q)
     owners: np.ndarray  # (M,)
-    coefficients: np.ndarray  # (M,) complex
+    coefficients: np.ndarray  # (M,) float or complex
+
+    def moved(self, transformation: Transformation) -> "_Table":
+        """What an operation makes of the products."""
+        rows, sites, members, factors = transformation.images(self.sites, self.members)
+        return _Table(sites, members, self.owners[rows], factors * self.coefficients[rows])
 
 
-def _tables(entries: Iterable[tuple[Product, int, complex]]) -> list[_Table]:
-    """(product, owner, coefficient) as arrays, one table for each number of sites; the identity is left out."""
-    grouped: dict[int, list[tuple[Product, int, complex]]] = {}
-    for entry in entries:
-        grouped.setdefault(len(entry[0]), []).append(entry)
-    tables = []
-    for q in sorted(grouped.keys() - {0}):
-        products, owners, coefficients = zip(*grouped[q], strict=True)
-        pairs = np.array(products, dtype=np.int64)
-        tables.append(_Table(pairs[..., 0], pairs[..., 1], np.array(owners), np.array(coefficients, dtype=complex)))
-    return tables
+def _tables_of_jumps(alike: Sequence[AlikeChannels]) -> list[_Table]:
+    """The products √γ l_cp P_p of all channels, one table for each number of sites; the identity is left out."""
+    grouped: dict[int, list[_Table]] = {}
+    for kind in alike:
+        for places, letters, f in kind.products:
+            if places:
+                sites = kind.sites[:, list(places)]
+                members = np.tile(letters, (len(sites), 1))
+                coefficients = np.full(len(sites), math.sqrt(kind.rate) * f, dtype=complex)
+                grouped.setdefault(len(places), []).append(_Table(sites, members, kind.numbers, coefficients))
+    return [_Table(*(np.concatenate(x) for x in zip(*grouped[q], strict=True))) for q in sorted(grouped)]
 
 
-def _moved(table: _Table, transformation: Transformation) -> _Table:
-    rows, sites, members, factors = transformation.images(table.sites, table.members)
-    return _Table(sites, members, table.owners[rows], factors * table.coefficients[rows])
+class _Known:
+    """A table whose different products are numbered, so that those of its images need only be looked up.
 
+    Args:
+        table: of products.
+        n_sites: N.
+        size: D.
 
-def _row_numbers(here: _Table, there: _Table) -> tuple[np.ndarray, int]:
-    """A number for each product of both tables, equal for equal products, and the count of different ones."""
-    sites, members = np.concatenate([here.sites, there.sites]), np.concatenate([here.members, there.members])
-    letters = sites * (members.max() + 1) + members
-    numbers = np.zeros(len(letters), dtype=np.int64)
-    for column in letters.T:
-        numbers = np.unique(numbers * (letters.max() + 1) + column, return_inverse=True)[1]
-    return numbers, int(numbers.max()) + 1
+    Attributes:
+        table: as given.
+    """
+
+    def __init__(self, table: _Table, n_sites: int, size: int):
+        self.table = table
+        self._size, self._base = size, n_sites * size
+        self._is_short = table.sites.shape[1] * math.log2(self._base) < _BITS
+        if self._is_short:
+            self._keys, self._rows = np.unique(self._key(table), return_inverse=True)
+
+    def row_numbers(self, there: _Table) -> tuple[np.ndarray, np.ndarray, int]:
+        """A number for each product of this table and of another, equal for equal products, and the count of different
+        ones. Cost: that of a sort, less where all products of the other are among those of this one."""
+        if self._is_short:
+            keys = self._key(there)
+            rows = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            if (self._keys[rows] == keys).all():
+                return self._rows, rows, len(self._keys)
+        here = self.table
+        letters = np.concatenate([here.sites, there.sites]) * self._size + np.concatenate([here.members, there.members])
+        numbers = np.zeros(len(letters), dtype=np.int64)
+        for column in letters.T:
+            numbers = np.unique(numbers * self._base + column, return_inverse=True)[1]
+        return numbers[: len(here.sites)], numbers[len(here.sites) :], int(numbers.max()) + 1
+
+    def _key(self, table: _Table) -> np.ndarray:
+        """(M,) int, a number for each product."""
+        letters = table.sites.astype(np.int64) * self._size + table.members
+        return letters @ self._base ** np.arange(letters.shape[1], dtype=np.int64)
 
 
 class _Factor(NamedTuple):
@@ -168,6 +208,12 @@ class _Factor(NamedTuple):
     owners: np.ndarray
     coefficients: np.ndarray
     shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, tables: Sequence[_Table], rows: Sequence[np.ndarray], shape: tuple[int, int]) -> "_Factor":
+        """The matrix of some tables whose products stand in these rows."""
+        owners, coefficients = zip(*((t.owners, t.coefficients) for t in tables), strict=True)
+        return cls(np.concatenate(rows), np.concatenate(owners), np.concatenate(coefficients), shape)
 
     def matrix(self) -> scipy.sparse.csr_array:
         return scipy.sparse.csr_array((self.coefficients, (self.rows, self.owners)), shape=self.shape)
