@@ -17,6 +17,7 @@ from husimix.clusters.moments import MomentLayout
 from husimix.clusters.motion import ClusterMotion
 from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
 from husimix.clusters.orbits import Orbits
+from husimix.clusters.rows import distinct_rows
 from husimix.clusters.stabilisers import Symmetrisation
 from husimix.clusters.start import start_of
 from husimix.clusters.state import ClusterState
@@ -270,7 +271,7 @@ def _restricted(maps: LocalMaps, asked: np.ndarray) -> LocalMaps:
 def _pairs_of(problem: Problem, orbits: Orbits) -> np.ndarray:
     """(M, 2) int: the neighbouring pairs of sites, one of each orbit."""
     pairs = neighbour_pairs(problem.model)
-    return np.unique(orbits.canonical(pairs).sites, axis=0) if len(pairs) else pairs
+    return distinct_rows(orbits.canonical(pairs).sites) if len(pairs) else pairs
 
 
 def _checked_supports(extra: object) -> tuple[tuple[int, ...], ...]:

@@ -10,6 +10,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 
 from husimix._errors import argument_error, check_integer, check_number
+from husimix.clusters.rows import distinct_rows, numbered_rows
 from husimix.physics.local_maps import LocalMaps
 from husimix.physics.symmetry.transformation import Transformation
 
@@ -68,7 +69,7 @@ def graph_pairs(
     while len(pairs) > count:
         count = len(pairs)
         images = [pairs, *(g.permutation[pairs].astype(np.int64) for g in generators)]
-        pairs = np.unique(np.sort(np.concatenate(images), axis=1), axis=0)
+        pairs = distinct_rows(np.sort(np.concatenate(images), axis=1))
     return pairs
 
 
@@ -79,8 +80,8 @@ def pairs_of_maps(maps: Sequence[LocalMaps], cutoff: float | None = None) -> np.
         for first, second in itertools.combinations(range(some.sites.shape[1]), 2):
             pairs.append(some.sites[:, [first, second]])
             strengths.append(some.strengths)
-    rows, index = np.unique(np.concatenate(pairs), axis=0, return_inverse=True)
-    total = np.bincount(index.reshape(-1), np.concatenate(strengths), minlength=len(rows))
+    rows, index = numbered_rows(np.concatenate(pairs))
+    total = np.bincount(index, np.concatenate(strengths), minlength=len(rows))
     return rows if cutoff is None else rows[total > cutoff]
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from husimix._errors import argument_error
 from husimix.clusters.moments import Lookup, MomentLayout, Point, Sites
+from husimix.clusters.rows import numbered_rows
 from husimix.physics.operators import Operator
 
 __all__ = ["Measurement", "looked_up", "reduced_tensor"]
@@ -142,12 +143,12 @@ def _factorised(rows: np.ndarray, layout: MomentLayout) -> dict[tuple[tuple[int,
     kept = _is_kept(rows, layout)
     found: dict[tuple[tuple[int, ...], ...], np.ndarray] = {(tuple(range(rows.shape[1])),): np.flatnonzero(kept)}
     left = np.flatnonzero(~kept)
-    patterns, which = np.unique(layout.family.parts(rows[left]), axis=0, return_inverse=True)
+    patterns, which = numbered_rows(layout.family.parts(rows[left]))
     for number, pattern in enumerate(patterns):
         blocks = tuple(tuple(np.flatnonzero(pattern == first).tolist()) for first in np.unique(pattern))
         if len(blocks) < 2 or min(map(len, blocks)) < 2:
             continue
-        some = left[which.reshape(-1) == number]
+        some = left[which == number]
         whole = np.all([_is_kept(rows[some][:, list(block)], layout) for block in blocks], axis=0)
         found[blocks] = some[whole]
     return {blocks: some for blocks, some in found.items() if len(some)}

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from husimix.clusters.orbits import Canonical, Orbits
+from husimix.clusters.rows import numbered_rows
 from husimix.clusters.supports import Family
 
 __all__ = ["Lookup", "MomentLayout", "Point", "Sites", "TwoPlaces", "axis_patterns", "index_table", "taken"]
@@ -189,11 +190,11 @@ class MomentLayout:
         rows, variants, labels = np.where(kept, place, 0), None, None
         if len(self.orbits.maps) > 1:
             keys = np.column_stack([rows, _unmoved(found)]).astype(np.int64)
-            distinct, rows = np.unique(keys, axis=0, return_inverse=True)
+            distinct, rows = numbered_rows(keys)
             variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
         is_kept = None if kept.all() else kept.astype(float)
-        tables = variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept
+        tables = variants, labels, index_table(rows), patterns, strings, is_kept
         return Lookup(*jax.device_put(tables), n=found.sites.shape[1])
 
 
@@ -214,10 +215,10 @@ def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarra
         (R,) int the pattern of each row, (P, letters^n) int for each pattern the place of every string.
     """
     n = axes.shape[1]
-    distinct, patterns = np.unique(axes, axis=0, return_inverse=True)
+    distinct, patterns = numbered_rows(axes)
     digits = np.indices((letters,) * n).reshape(n, -1)
     strides = letters ** (n - 1 - distinct)
-    return index_table(patterns.reshape(-1)), index_table(strides @ digits)
+    return index_table(patterns), index_table(strides @ digits)
 
 
 def _unmoved(found: Canonical) -> np.ndarray:

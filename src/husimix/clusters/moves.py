@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int
 from husimix.clusters.blocks import BlockRows
 from husimix.clusters.moments import Lookup, MomentLayout, TwoPlaces, axis_patterns, index_table, taken
 from husimix.clusters.orbits import Canonical
+from husimix.clusters.rows import distinct_rows
 from husimix.physics.local_maps import LocalMaps
 
 __all__ = ["Moves", "Touching", "moves_into", "reached_supports"]
@@ -234,8 +235,8 @@ def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.n
                         found.setdefault(reached.shape[1], []).append(reached)
     dropped = {}
     for n, parts in sorted(found.items()):
-        canonical = layout.orbits.canonical(np.unique(np.sort(np.concatenate(parts), axis=1), axis=0)).sites
-        distinct = np.unique(canonical, axis=0)
+        canonical = layout.orbits.canonical(distinct_rows(np.sort(np.concatenate(parts), axis=1))).sites
+        distinct = distinct_rows(canonical)
         left = distinct[(layout.family.find(distinct) < 0) & ~layout.family.in_two_places(distinct).any(axis=1)]
         if len(left):
             dropped[n] = left

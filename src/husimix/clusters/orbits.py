@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from husimix.clusters.rows import distinct_rows, numbered_rows
 from husimix.physics.lattice import Lattice
 from husimix.physics.symmetry.group import SymmetryGroup
 from husimix.physics.symmetry.transformation import Transformation
@@ -101,11 +102,18 @@ class Orbits:
         """Sets of sites brought to the representatives of their orbits.
 
         The representative is the least of all images, as rows of increasing sites, that contain an anchored cell. Cost:
-        n times the number of operations modulo translations, for each set.
+        n times the number of operations modulo translations, for each set that is not another one translated.
 
         Args:
             rows: (R, n) int, different sites in any order along each row.
         """
+        if self._cells.n_shifts == 1:
+            return self._least_images(rows)
+        shift = self._cells.anchor_shifts[rows[:, 0] // self._cells.kinds]
+        distinct, number = numbered_rows(self._cells.moved_back(rows, shift))
+        return Canonical(*(x[number] for x in self._least_images(distinct)))
+
+    def _least_images(self, rows: np.ndarray) -> Canonical:
         best, axes, labels = None, None, None
         for image, marks, _ in self._images(rows):
             order = np.argsort(image, axis=1, kind="stable")
@@ -148,7 +156,7 @@ class Orbits:
             same = np.flatnonzero((np.take_along_axis(image, order, axis=1) == canonical_rows).all(axis=1))
             position = np.argsort(order, axis=1, kind="stable")
             parts.append(np.column_stack([same, position[same], marks[same]]))
-        found = np.unique(np.concatenate(parts), axis=0)
+        found = distinct_rows(np.concatenate(parts))
         owners, axes, labels = found[:, 0], found[:, 1 : 1 + n], found[:, 1 + n :]
         return owners, Canonical(canonical_rows[owners], axes, labels)
 

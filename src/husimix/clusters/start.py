@@ -12,6 +12,9 @@ from husimix.state import AbstractState, Products
 
 __all__ = ["Start", "start_of"]
 
+# Overlaps of two products on one site that are multiplied together.
+_OVERLAPS_AT_ONCE = 1 << 20
+
 
 class Start(NamedTuple):
     """Where a run begins.
@@ -70,9 +73,11 @@ def _square(moments: dict[int, np.ndarray], layout: MomentLayout, g: np.ndarray)
 
 def _square_of_products(apart: Products, g: np.ndarray) -> float:
     """Σ_mn w_m w_n Π_i (1 + Σ_a g_a u^m_{i,a} u^n_{i,a}) with u = v - b."""
-    overlaps = np.ones((len(apart.weights), len(apart.weights)))
-    for vectors in np.swapaxes(apart.vectors, 0, 1):
-        overlaps *= 1.0 + (vectors * g) @ vectors.T
+    count = len(apart.weights)
+    overlaps, step = np.ones((count, count)), max(1, _OVERLAPS_AT_ONCE // count**2)
+    for start in range(0, apart.vectors.shape[1], step):
+        some = np.swapaxes(apart.vectors[:, start : start + step], 0, 1)
+        overlaps *= np.prod(1.0 + (some * g) @ np.swapaxes(some, 1, 2), axis=0)
     return float(apart.weights @ overlaps @ apart.weights)
 
 

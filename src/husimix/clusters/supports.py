@@ -11,8 +11,9 @@ import scipy.sparse.csgraph
 
 from husimix._errors import argument_error
 from husimix.clusters.orbits import Orbits
+from husimix.clusters.rows import distinct_rows, rows_in
 
-__all__ = ["Family", "MemoryLimitError", "Neighbours", "bytes_per_number", "family_of", "rows_in"]
+__all__ = ["Family", "MemoryLimitError", "Neighbours", "bytes_per_number", "family_of"]
 
 # Bytes for each number kept, and for each neighbour of a site more: the moment itself, the stages of a step, and what
 # tables of moves gather, which are as many as there are maps that meet a support.
@@ -49,7 +50,7 @@ class Neighbours(NamedTuple):
     @classmethod
     def of_pairs(cls, pairs: np.ndarray, n_sites: int) -> "Neighbours":
         """The graph of (M, 2) pairs of sites."""
-        both = np.unique(np.concatenate([pairs, pairs[:, ::-1]]).reshape(-1, 2), axis=0)
+        both = distinct_rows(np.concatenate([pairs, pairs[:, ::-1]]).reshape(-1, 2))
         both = both.astype(np.int64)
         degree = np.bincount(both[:, 0], minlength=n_sites)
         table = np.full((n_sites, int(degree.max(initial=0))), n_sites)
@@ -167,20 +168,10 @@ def family_of(
         for n in range(2, rows.shape[1] + 1):
             chosen = [rows[:, list(places)] for places in itertools.combinations(range(rows.shape[1]), n)]
             found.setdefault(n, []).append(orbits.canonical(np.concatenate(chosen)).sites)
-    by_size = {n: _distinct(np.concatenate(rows)) for n, rows in sorted(found.items())}
+    by_size = {n: distinct_rows(np.concatenate(rows)) for n, rows in sorted(found.items())}
     family = Family(by_size, neighbours, bool(apart))
     _check_memory(float(family.n_numbers(letters)), neighbours, size, memory_limit)
     return family
-
-
-def rows_in(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(R,) int: the place of each row among known rows in increasing order; -1 where it is not there."""
-    if not len(known) or not len(rows):
-        return np.full(len(rows), -1)
-    keys, wanted = _keys(known, rows)
-    place = np.searchsorted(keys, wanted)
-    inside = np.minimum(place, len(keys) - 1)
-    return np.where(keys[inside] == wanted, inside, -1)
 
 
 def _clusters(
@@ -191,12 +182,12 @@ def _clusters(
     memory_limit: float,
 ) -> list[np.ndarray]:
     """By n = 1, 2, … up to `size`, the connected clusters of n sites, each brought to what `reduced` makes of it."""
-    clusters = [_distinct(reduced(np.arange(len(neighbours.degree))[:, None]))]
+    clusters = [distinct_rows(reduced(np.arange(len(neighbours.degree))[:, None]))]
     for n in range(1, size):
         grown = _grown(clusters, n, size, neighbours, letters, memory_limit)
         if not len(grown):
             break
-        clusters.append(_distinct(reduced(grown)))
+        clusters.append(distinct_rows(reduced(grown)))
     return clusters
 
 
@@ -240,7 +231,7 @@ def _grown(
     added = neighbours.table[rows].reshape(len(rows), -1)
     grown = np.concatenate([np.repeat(rows, added.shape[1], axis=0), added.reshape(-1, 1)], axis=1)
     new = (added < len(neighbours.degree)).ravel() & (grown[:, :-1] != grown[:, -1:]).all(axis=1)
-    return _distinct(np.sort(grown[new], axis=1))
+    return distinct_rows(np.sort(grown[new], axis=1))
 
 
 def _check_memory(n_numbers: float, neighbours: Neighbours, size: int, memory_limit: float) -> None:
@@ -250,22 +241,3 @@ def _check_memory(n_numbers: float, neighbours: Neighbours, size: int, memory_li
         got = f"{size}: about {n_numbers:.1e} numbers, {needed:.1f} GiB of {memory_limit:g} GiB allowed"
         error = argument_error("size", "give a set of supports that fits into memory", got, fix)
         raise MemoryLimitError(error, int(n_numbers), needed)
-
-
-def _distinct(rows: np.ndarray) -> np.ndarray:
-    """The different rows, in increasing order."""
-    if not len(rows):
-        return rows
-    keys, _ = _keys(rows, rows[:0])
-    return rows[np.unique(keys, return_index=True)[1]]
-
-
-def _keys(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One number for each row of two tables, increasing with the rows and equal for equal ones."""
-    base = int(max(first.max(initial=0), second.max(initial=0))) + 1
-    if first.shape[1] * np.log2(max(base, 2)) < 62:
-        weights = base ** np.arange(first.shape[1] - 1, -1, -1, dtype=np.int64)
-        return first @ weights, second @ weights
-    both = np.concatenate([first, second])
-    keys = np.unique(both, axis=0, return_inverse=True)[1].reshape(-1)
-    return keys[: len(first)], keys[len(first) :]

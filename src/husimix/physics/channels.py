@@ -1,5 +1,6 @@
 """Decay channels that differ only in where they act, told once: a lattice has thousands, of few kinds."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +26,8 @@ class AlikeChannels(NamedTuple):
     numbers: np.ndarray
 
 
-def alike_channels(model: Lindbladian) -> list[AlikeChannels]:
+@functools.lru_cache(maxsize=4)
+def alike_channels(model: Lindbladian) -> tuple[AlikeChannels, ...]:
     """The channels of a model with a rate above zero, by kind, in the order of the first of each.
 
     Cost: linear in the number of terms.
@@ -43,4 +45,4 @@ def alike_channels(model: Lindbladian) -> list[AlikeChannels]:
     for (rate, products), members in kinds.items():
         numbers, sites = zip(*members, strict=True)
         found.append(AlikeChannels(rate, products, np.array(sites, dtype=np.int64), np.array(numbers)))  # type: ignore[arg-type]
-    return found
+    return tuple(found)

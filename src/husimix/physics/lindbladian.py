@@ -229,7 +229,7 @@ def dense_operator(operator: Operator, n_sites: int) -> np.ndarray:
 
 def dissipation_rate(model: Lindbladian) -> float:
     """The mean rate of the dissipators that do something; 0 if none does."""
-    rates = [d.rate for d in model.dissipators if d.rate > 0 and d.operator.sites]
+    rates = [d.rate for d in model.dissipators if d.rate > 0 and any(d.operator.terms)]
     return float(np.mean(rates)) if rates else 0.0
 
 
