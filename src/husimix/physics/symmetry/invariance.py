@@ -66,7 +66,10 @@ class Invariance:
         ]
         self._jumps = [_Known(table, *numbers) for table in _tables_of_jumps(alike)]
         most = 2 * sum(len(known.table.owners) for known in self._jumps)
+        # C - C' has as many rows and columns as there are products. Its product with random vectors is linear
+        # in the number of terms, and a row of it vanishes only with the row itself.
         self._probe = np.random.default_rng(0).standard_normal((most, 2, 2)) @ np.array([1, 1j])
+        self._own: _Factor | None = None
 
     def broken_term(self, transformation: Transformation) -> str | None:
         """The first term that an operation does not leave in place; see the function `broken_term`."""
@@ -97,22 +100,24 @@ class Invariance:
             return None
         moved = [known.table.moved(transformation) for known in self._jumps]
         numbered = [known.row_numbers(there) for known, there in zip(self._jumps, moved, strict=True)]
-        counts = [count for _, _, count in numbered]
-        starts = np.cumsum(counts) - counts
-        shape = sum(counts), len(self._model.dissipators)
-        before = _Factor.of(
-            [k.table for k in self._jumps], [s + rows for s, (rows, _, _) in zip(starts, numbered, strict=True)], shape
-        )
-        after = _Factor.of(moved, [s + rows for s, (_, rows, _) in zip(starts, numbered, strict=True)], shape)
-        # C - C' has as many rows and columns as there are products. Its product with random vectors is linear
-        # in the number of terms, and a row of it vanishes only with the row itself.
-        probe = self._probe[: shape[0]]
-        difference = np.abs(before.applied(probe) - after.applied(probe)).max(axis=1)
-        broken = difference > _TOLERANCE * max(before.scale(), after.scale())
+        own, others, counts = zip(*numbered, strict=True)
+        before = self._before(own, counts)
+        after = _Factor.of(moved, others, counts, self._probe)
+        difference = np.abs(before.probed - after.probed).max(axis=1)
+        broken = difference > _TOLERANCE * max(before.scale, after.scale)
         if not broken.any():
             return None
         owner = next(factor.owners[hit][0] for factor in (before, after) if (hit := broken[factor.rows]).any())
         return repr(self._model.dissipators[owner])
+
+    def _before(self, rows: Sequence[np.ndarray], counts: Sequence[int]) -> "_Factor":
+        """The factor of the model itself. Operations that bring no new products leave its rows as they are."""
+        tables = [known.table for known in self._jumps]
+        if any(some is not known.rows for some, known in zip(rows, self._jumps, strict=True)):
+            return _Factor.of(tables, rows, counts, self._probe)
+        if self._own is None:
+            self._own = _Factor.of(tables, rows, counts, self._probe)
+        return self._own
 
 
 def _without_traces(model: Lindbladian, alike: Sequence[AlikeChannels]) -> tuple[Operator, list[float]]:
@@ -171,14 +176,16 @@ class _Known:
 
     Attributes:
         table: as given.
+        rows: (M,) int, the number of each product; empty where products are too long to be numbered.
     """
 
     def __init__(self, table: _Table, n_sites: int, size: int):
         self.table = table
         self._size, self._base = size, n_sites * size
+        self.rows = np.zeros(0, dtype=np.int64)
         self._is_short = table.sites.shape[1] * math.log2(self._base) < _BITS
         if self._is_short:
-            self._keys, self._rows = np.unique(self._key(table), return_inverse=True)
+            self._keys, self.rows = np.unique(self._key(table), return_inverse=True)
 
     def row_numbers(self, there: _Table) -> tuple[np.ndarray, np.ndarray, int]:
         """A number for each product of this table and of another, equal for equal products, and the count of different
@@ -187,7 +194,7 @@ class _Known:
             keys = self._key(there)
             rows = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
             if (self._keys[rows] == keys).all():
-                return self._rows, rows, len(self._keys)
+                return self.rows, rows, len(self._keys)
         here = self.table
         letters = np.concatenate([here.sites, there.sites]) * self._size + np.concatenate([here.members, there.members])
         numbers = np.zeros(len(letters), dtype=np.int64)
@@ -202,28 +209,30 @@ class _Known:
 
 
 class _Factor(NamedTuple):
-    """A matrix A of products × channels such that C = A A†, by its entries."""
+    """A matrix A of products × channels such that C = A A†.
+
+    Attributes:
+        rows, owners: (E,) int, of its entries.
+        probed: C v of random vectors v, one column each.
+        scale: the size of the largest row of C, with no cancellation between channels.
+    """
 
     rows: np.ndarray
     owners: np.ndarray
-    coefficients: np.ndarray
-    shape: tuple[int, int]
+    probed: np.ndarray
+    scale: float
 
     @classmethod
-    def of(cls, tables: Sequence[_Table], rows: Sequence[np.ndarray], shape: tuple[int, int]) -> "_Factor":
-        """The matrix of some tables whose products stand in these rows."""
-        owners, coefficients = zip(*((t.owners, t.coefficients) for t in tables), strict=True)
-        return cls(np.concatenate(rows), np.concatenate(owners), np.concatenate(coefficients), shape)
-
-    def matrix(self) -> scipy.sparse.csr_array:
-        return scipy.sparse.csr_array((self.coefficients, (self.rows, self.owners)), shape=self.shape)
-
-    def applied(self, vectors: np.ndarray) -> np.ndarray:
-        """C v for the columns v."""
-        a = self.matrix()
-        return a @ (a.conj().T @ vectors)
-
-    def scale(self) -> float:
-        """The size of the largest row of C, with no cancellation between channels."""
-        a = abs(self.matrix())
-        return float((a @ np.sqrt(a.power(2).sum(axis=0))).max())
+    def of(
+        cls, tables: Sequence[_Table], rows: Sequence[np.ndarray], counts: Sequence[int], probe: np.ndarray
+    ) -> "_Factor":
+        """The matrix of some tables whose products have these numbers, table by table."""
+        starts = np.cumsum(counts) - counts
+        places = np.concatenate([start + some for start, some in zip(starts, rows, strict=True)])
+        owners = np.concatenate([table.owners for table in tables])
+        coefficients = np.concatenate([table.coefficients for table in tables])
+        n_products = int(sum(counts))
+        a = scipy.sparse.csr_array((coefficients, (places, owners)), shape=(n_products, int(owners.max()) + 1))
+        moduli = abs(a)
+        scale = float((moduli @ np.sqrt(moduli.power(2).sum(axis=0))).max())
+        return cls(places, owners, a @ (a.conj().T @ probe[:n_products]), scale)
