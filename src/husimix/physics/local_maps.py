@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from husimix.physics.basis import SiteBasis
-from husimix.physics.channels import AlikeChannels, alike_channels
 from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.terms import AlikeChannels, alike_channels, hamiltonian_products
 
 __all__ = ["LocalMaps", "local_maps"]
 
@@ -53,11 +53,10 @@ def local_maps(model: Lindbladian) -> tuple[LocalMaps, ...]:
     """
     terms: dict[_Term, int] = {}
     parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for sites, letters, coefficients in model.hamiltonian.products():
-        if sites.shape[1]:
-            rows = zip(map(tuple, letters.tolist()), np.real(coefficients).tolist(), strict=True)
-            numbers = [terms.setdefault((row, None, f), len(terms)) for row, f in rows]
-            parts.setdefault(sites.shape[1], []).append((sites, np.array(numbers)))
+    for sites, letters, coefficients in hamiltonian_products(model):
+        rows = zip(map(tuple, letters.tolist()), coefficients.tolist(), strict=True)
+        numbers = [terms.setdefault((row, None, f), len(terms)) for row, f in rows]
+        parts.setdefault(sites.shape[1], []).append((sites, np.array(numbers)))
     for alike in alike_channels(model):
         for places, term in _pairs(alike):
             number = terms.setdefault(term, len(terms))

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse
 
 from husimix._errors import argument_error
-from husimix.physics.channels import AlikeChannels, alike_channels
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.operators import Operator, Product
 from husimix.physics.symmetry.transformation import Transformation
+from husimix.physics.terms import AlikeChannels, alike_channels, hamiltonian_products, real_products
 from husimix.physics.termsum import TermSum
 
 __all__ = ["Invariance", "broken_term"]
@@ -56,13 +56,12 @@ class Invariance:
     def __init__(self, model: Lindbladian):
         self._model = model
         alike = alike_channels(model)
-        hamiltonian, sizes = _without_traces(model, alike)
+        products, sizes = _without_traces(model, alike)
         self._tolerance = _TOLERANCE * max(sizes, default=0.0)
         numbers = model.n_sites, model.basis.size
         self._hamiltonian = [
-            _Known(_Table(sites, members, np.zeros(len(sites), dtype=int), np.real(coefficients)), *numbers)
-            for sites, members, coefficients in hamiltonian.products()
-            if sites.shape[1]
+            _Known(_Table(sites, members, np.zeros(len(sites), dtype=int), coefficients), *numbers)
+            for sites, members, coefficients in products
         ]
         self._jumps = [_Known(table, *numbers) for table in _tables_of_jumps(alike)]
         most = 2 * sum(len(known.table.owners) for known in self._jumps)
@@ -120,23 +119,25 @@ class Invariance:
         return self._own
 
 
-def _without_traces(model: Lindbladian, alike: Sequence[AlikeChannels]) -> tuple[Operator, list[float]]:
-    """The Hamiltonian beside jump operators without multiples of the identity, and how large its terms are by
-    themselves, before any cancel."""
-    terms = model.hamiltonian.terms
-    sizes = [abs(f) for p, f in terms.items() if p]
-    shifted = TermSum[Product, float]()
+def _without_traces(
+    model: Lindbladian, alike: Sequence[AlikeChannels]
+) -> tuple[tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...], list[float]]:
+    """The products of the Hamiltonian beside jump operators without multiples of the identity, and how large terms are
+    by themselves, before any cancel."""
+    shifted, sizes = TermSum[Product, float](), []
     for kind in alike:
         constant = next((f for places, _, f in kind.products if not places), 0.0)
         for places, letters, f in kind.products if constant else ():
             for sites in kind.sites[:, list(places)].tolist():
                 shifted.add(tuple(zip(sites, letters, strict=True)), -kind.rate * (constant.conjugate() * f).imag)
             sizes += [kind.rate * abs(constant * f)] if places else []
+    products = hamiltonian_products(model)
+    sizes += [float(np.abs(f).max()) for _, _, f in products]
     if not shifted.nonzero():
-        return model.hamiltonian, sizes
-    for product, f in terms.items():
+        return products, sizes
+    for product, f in model.hamiltonian.terms.items():
         shifted.add(product, f.real)
-    return Operator(shifted.nonzero(), model.basis), sizes
+    return real_products(Operator(shifted.nonzero(), model.basis)), sizes
 
 
 class _Table(NamedTuple):

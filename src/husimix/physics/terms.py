@@ -1,4 +1,7 @@
-"""Decay channels that differ only in where they act, told once: a lattice has thousands, of few kinds."""
+"""The terms of a model as arrays, made once for all who ask: products of the Hamiltonian, and channels by kind.
+
+A lattice has thousands of channels that differ only in where they act.
+"""
 
 import functools
 from typing import NamedTuple
@@ -6,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from husimix.physics.lindbladian import Lindbladian
+from husimix.physics.operators import Operator
 
-__all__ = ["AlikeChannels", "alike_channels"]
+__all__ = ["AlikeChannels", "alike_channels", "hamiltonian_products", "real_products"]
 
 
 class AlikeChannels(NamedTuple):
@@ -26,6 +30,17 @@ class AlikeChannels(NamedTuple):
     numbers: np.ndarray
 
 
+def real_products(operator: Operator) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """The products of one and more sites of a Hermitian operator, see `Operator.products`, with real coefficients."""
+    return tuple((sites, letters, np.real(f)) for sites, letters, f in operator.products() if sites.shape[1])
+
+
+@functools.lru_cache(maxsize=4)
+def hamiltonian_products(model: Lindbladian) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], ...]:
+    """The products of H of one and more sites, see `real_products`."""
+    return real_products(model.hamiltonian)
+
+
 @functools.lru_cache(maxsize=4)
 def alike_channels(model: Lindbladian) -> tuple[AlikeChannels, ...]:
     """The channels of a model with a rate above zero, by kind, in the order of the first of each.
@@ -35,10 +50,14 @@ def alike_channels(model: Lindbladian) -> tuple[AlikeChannels, ...]:
     kinds: dict[tuple[object, ...], list[tuple[int, tuple[int, ...]]]] = {}
     for number, channel in enumerate(model.dissipators):
         if channel.rate > 0:
-            terms, sites = channel.operator.terms, channel.operator.sites
+            terms = channel.operator.terms
+            sites = tuple(sorted({site for product in terms for site, _ in product}))
             place = {site: n for n, site in enumerate(sites)}
             products = tuple(
-                (tuple(place[i] for i, _ in product), tuple(a for _, a in product), f) for product, f in terms.items()
+                [
+                    (tuple([place[i] for i, _ in product]), tuple([a for _, a in product]), f)
+                    for product, f in terms.items()
+                ]
             )
             kinds.setdefault((channel.rate, products), []).append((number, sites))
     found = []
