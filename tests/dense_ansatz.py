@@ -107,6 +107,7 @@ class DenseMotion(AbstractMotion):
     bonds: tuple = eqx.field(static=True)
     grows_at: float
     has_coordinates: ClassVar = False
+    n_certified: ClassVar = 0
 
     def velocity(self, time, point):
         rates = (self.generator + self.missed) @ point
@@ -121,6 +122,7 @@ class DenseMotion(AbstractMotion):
             norm(missed) / norm(flow),
             norm(rates) / norm(point),
             norm(flow) / norm(point),
+            jnp.zeros(0),
         )
 
     def restored(self, point):

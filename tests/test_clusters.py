@@ -62,6 +62,15 @@ def test_diagnostics_and_what_a_run_tells(ring):
     assert ring.completed
     assert ring.diagnostics["largest_edge_moment"][-1] > 1e-3
     assert np.all(ring.diagnostics["projection_error"][1:] > 0)
+    by_site = ring.diagnostics["projection_error_site"]
+    assert by_site.shape == (len(ring.times), 6)
+    # Means over time of each: at one instant the squares add up.
+    assert np.all(
+        np.sqrt(np.sum(by_site[1:] ** 2, axis=1)) <= ring.diagnostics["projection_error_absolute"][1:] + 1e-12
+    )
+    np.testing.assert_allclose(by_site[1:], by_site[1:, :1] * np.ones(6), rtol=1e-12)
+    data = ring.to_xarray()["diagnostic_projection_error_site"]
+    assert data.dims == ("time", "site")
     assert ring.meanings["largest_edge_moment"].startswith("largest central moment")
     assert ring.settings["ansatz"]["size"] == 2
 

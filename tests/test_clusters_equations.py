@@ -222,3 +222,19 @@ def test_long_runs_stay_what_a_state_allows():
     assert not start.motion.is_running_away(point)
     beyond = type(point)(point.background, {n: 1e3 + m for n, m in point.moments.items()})
     assert start.motion.is_running_away(beyond)
+
+
+@pytest.mark.parametrize("edge_damping", [0.0, 0.7])
+def test_certificates_of_sites_share_what_each_dropped_support_misses(edge_damping):
+    model = models.dissipative_ising(Lattice.chain(5), V=3.0, g=1.3)
+    motion, point = prepared(model, random_start(4, model), Clusters(size=2, edge_damping=edge_damping))[:2]
+    point = random_point(np.random.default_rng(4), point)
+    dense = DenseClusters(model, family(model, 2), edge_damping, 1)
+    _, _, dropped = dense.split(dense.kept_tensor(motion.state(point, History())))
+    squares = np.zeros(5)
+    for support, row, weight in zip(dense.supports, dropped, dense.weights, strict=True):
+        for site in support:
+            squares[site] += weight * row**2 / len(support)
+    found = certificate(motion, point)
+    np.testing.assert_allclose(found.sites, np.sqrt(squares), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(np.sum(found.sites**2), found.absolute**2, rtol=1e-12)

@@ -132,7 +132,7 @@ def test_a_short_implicit_step_follows_the_motion():
 
 def certificate(relative):
     zero = jnp.zeros(())
-    return Certificate(jnp.asarray(relative), zero, zero, zero, zero)
+    return Certificate(jnp.asarray(relative), zero, zero, zero, zero, jnp.zeros(0))
 
 
 def test_the_number_of_components_follows_the_certificate():

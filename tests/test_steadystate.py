@@ -89,7 +89,9 @@ def assert_same(loaded, found):
     assert loaded.expect == found.expect
     for name in ("residual", "speed", "drift", "gap", "disagreement"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(found, name))
-    assert loaded.diagnostics == found.diagnostics
+    assert set(loaded.diagnostics) == set(found.diagnostics)
+    for name, value in found.diagnostics.items():
+        np.testing.assert_array_equal(loaded.diagnostics[name], value)
     assert loaded.status is found.status and loaded.settings == found.settings
     assert loaded.model.to_dict() == found.model.to_dict()
     assert len(loaded.alternatives) == len(found.alternatives)

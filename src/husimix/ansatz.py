@@ -59,6 +59,8 @@ class Certificate(NamedTuple):
         share: ‖𝓛R - Ṙ‖ / ‖𝓛R‖, the part of the flow that the tangent space does not hold.
         speed: ‖Ṙ‖ / ‖R‖, in 1/time.
         flow: ‖𝓛R‖ / ‖R‖, in 1/time.
+        sites: (N,) how much of `absolute` belongs to each site, in 1/time: the squares add up to its square. Of shape
+            (0,) where an ansatz does not tell.
     """
 
     relative: Float[Array, ""]
@@ -66,6 +68,12 @@ class Certificate(NamedTuple):
     share: Float[Array, ""]
     speed: Float[Array, ""]
     flow: Float[Array, ""]
+    sites: Float[Array, " site"]
+
+    @classmethod
+    def zeros(cls, n_certified: int) -> "Certificate":
+        """Nothing missed, on the host."""
+        return cls(*(np.zeros(()) for _ in cls._fields[:-1]), sites=np.zeros(n_certified))  # type: ignore[arg-type]
 
 
 class Adapted(NamedTuple):
@@ -98,6 +106,11 @@ class AbstractMotion(eqx.Module):
 
     pairs: eqx.AbstractVar[np.ndarray]
     has_coordinates: ClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def n_certified(self) -> int:
+        """How many sites its certificates tell apart: N, or 0."""
 
     @abc.abstractmethod
     def velocity(self, time: Float[Array, ""], point: Point) -> tuple[Point, PyTree]:

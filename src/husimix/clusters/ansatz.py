@@ -10,10 +10,10 @@ import numpy as np
 from husimix._errors import argument_error, check_choice, check_integer, check_number
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.clusters.blocks import BlockRows, FramedMaps
-from husimix.clusters.equations import Dropped, Equations
+from husimix.clusters.equations import Dropped, Equations, Occurrence
 from husimix.clusters.graph import checked_graph, graph_pairs, largest_component
 from husimix.clusters.measurements import Measurement
-from husimix.clusters.moments import MomentLayout
+from husimix.clusters.moments import MomentLayout, index_table
 from husimix.clusters.motion import ClusterMotion
 from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
 from husimix.clusters.orbits import Orbits
@@ -231,7 +231,7 @@ class Clusters(AbstractAnsatz):
             return moves_into(rows, layout, touching, block_rows)
 
         moves = {1: into(layout.sites[:, None])} | {n: into(rows) for n, rows in layout.family.by_size.items()}
-        missed = {n: Dropped(into(rows), _counted(layout, rows)) for n, rows in dropped.items()}
+        missed = {n: Dropped(into(rows), _occurrence(layout, rows)) for n, rows in dropped.items()}
         all_moves = [*moves.values(), *(d.moves for d in missed.values())]
         shapes = {(1, 0)} | {(group.r, group.c) for some in all_moves for group in some.groups}
         by_rank = husimi_weights(basis)
@@ -241,8 +241,8 @@ class Clusters(AbstractAnsatz):
             sites=layout.all_sites(),
             moves=moves,
             dropped=missed if self.certificate else None,
-            site_multiplicity=_counted(layout, layout.sites[:, None]),
-            multiplicity={n: _counted(layout, rows) for n, rows in layout.family.by_size.items()},
+            site_multiplicity=_occurrence(layout, layout.sites[:, None]).multiplicity,
+            occurrence={n: _occurrence(layout, rows) for n, rows in layout.family.by_size.items()},
             g=jax.device_put(by_rank[basis.ranks][1:]),
             edge_damping=jax.device_put(np.asarray(float(self.edge_damping))),
             edge=max(1, min(self._size, n_sites) - 2),
@@ -258,8 +258,9 @@ class _Made(NamedTuple):
     symmetry: str | None
 
 
-def _counted(layout: MomentLayout, rows: np.ndarray) -> Any:
-    return jax.device_put(layout.orbits.multiplicities(rows))
+def _occurrence(layout: MomentLayout, rows: np.ndarray) -> Occurrence:
+    multiplicity = layout.orbits.multiplicities(rows)
+    return Occurrence(*jax.device_put((multiplicity, index_table(layout.site_orbits[rows]))))
 
 
 def _restricted(maps: LocalMaps, asked: np.ndarray) -> LocalMaps:

@@ -8,14 +8,31 @@ from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from husimix.ansatz import Certificate
 from husimix.clusters.blocks import FramedMaps
-from husimix.clusters.moments import Point, Sites
+from husimix.clusters.moments import Point, Sites, taken
 from husimix.clusters.moves import Moves
 
-__all__ = ["Dropped", "Equations"]
+__all__ = ["Dropped", "Equations", "Occurrence"]
+
+
+class Occurrence(NamedTuple):
+    """How often supports of n sites occur, and where.
+
+    Attributes:
+        multiplicity: (S,) float, how many supports the orbit of each has.
+        orbits: (S, n) int, of each of its sites.
+    """
+
+    multiplicity: Float[Array, " support"]
+    orbits: Int[Array, "support n"]
+
+    def spread(self, squares: Float[Array, " support"], n_orbits: int) -> Float[Array, " orbit"]:
+        """A number for each support, summed over all supports and shared equally by the sites of each."""
+        shares = jnp.broadcast_to((self.multiplicity * squares / self.orbits.shape[1])[:, None], self.orbits.shape)
+        return jnp.zeros(n_orbits).at[self.orbits].add(shares, mode="promise_in_bounds")
 
 
 class Dropped(NamedTuple):
@@ -23,11 +40,11 @@ class Dropped(NamedTuple):
 
     Attributes:
         moves: into them.
-        multiplicity: (S,) float, how many supports the orbit of each has.
+        occurrence: of them.
     """
 
     moves: Moves
-    multiplicity: Float[Array, " support"]
+    occurrence: Occurrence
 
 
 class Equations(eqx.Module):
@@ -40,7 +57,7 @@ class Equations(eqx.Module):
         moves: by n = 1, 2, … those into the kept supports of n sites.
         dropped: by n, those into supports that are not kept; None leaves the certificate out.
         site_multiplicity: (U,) how many sites each orbit has.
-        multiplicity: by n, how many supports the orbit of each kept one has.
+        occurrence: by n, of the kept supports.
         g: (D - 1,) metric weights of a site's letters.
         edge_damping: κ.
         edge: n beyond which moments are damped, by κ for each site more.
@@ -53,7 +70,7 @@ class Equations(eqx.Module):
     moves: dict[int, Moves]
     dropped: dict[int, Dropped] | None
     site_multiplicity: Float[Array, " orbit"]
-    multiplicity: dict[int, Float[Array, " support"]]
+    occurrence: dict[int, Occurrence]
     g: Float[Array, " letter"]
     edge_damping: Float[Array, ""]
     edge: int = eqx.field(static=True)
@@ -73,14 +90,16 @@ class Equations(eqx.Module):
 
         Cost: that of a velocity on the dropped supports, as many as the next size of clusters has.
         """
-        dropped = self._dropped_square(point)
         drift = self.site_multiplicity @ (jnp.square(rates.background) @ self.g)
         damped = {n: self._extra_rate(n) * values for n, values in point.moments.items() if n > self.edge}
         undamped = {n: rate + damped[n] if n in damped else rate for n, rate in rates.moments.items()}
         norm = 1.0 + self._squares(point.moments)
         moved = drift + self._squares(rates.moments)
-        full = drift + self._squares(undamped) + dropped
-        missed = dropped + self._squares(damped)
+        by_orbit = self._dropped_squares(point)
+        full = drift + self._squares(undamped) + jnp.sum(by_orbit)
+        for n, values in damped.items():
+            by_orbit = by_orbit + self.occurrence[n].spread(jnp.square(values) @ self._weights(n), len(by_orbit))
+        missed = jnp.sum(by_orbit)
         tiny = jnp.finfo(float).tiny
         return Certificate(
             relative=jnp.sqrt(missed / norm),
@@ -88,21 +107,23 @@ class Equations(eqx.Module):
             share=jnp.sqrt(missed / jnp.maximum(full, tiny)),
             speed=jnp.sqrt(moved / norm),
             flow=jnp.sqrt(full / norm),
+            sites=jnp.sqrt(taken(by_orbit / self.site_multiplicity, self.sites.orbits)),
         )
 
     def _extra_rate(self, n: int) -> Float[Array, ""]:
         """Of the decay of moments of n sites (docs/theory.md, eq. 31)."""
         return (n - self.edge) * self.edge_damping
 
-    def _dropped_square(self, point: Point) -> Float[Array, ""]:
-        """Σ g |row|² of all dropped supports of all orbits."""
+    def _dropped_squares(self, point: Point) -> Float[Array, " orbit"]:
+        """Σ g |row|² of all dropped supports of all orbits, shared equally by the sites of each."""
+        n_orbits = len(self.site_multiplicity)
         if self.dropped is None:
-            return jnp.asarray(jnp.nan)
+            return jnp.full(n_orbits, jnp.nan)
         tables, _ = self._tables(point)
-        total = jnp.zeros(())
+        total = jnp.zeros(n_orbits)
         for n, dropped in self.dropped.items():
             rows = dropped.moves.total(point.moments, self.orbit_maps, tables)
-            total = total + dropped.multiplicity @ (jnp.square(rows) @ self._weights(n))
+            total = total + dropped.occurrence.spread(jnp.square(rows) @ self._weights(n), n_orbits)
         return total
 
     def _tables(self, point: Point) -> tuple[dict[tuple[int, int], Array], Array]:
@@ -123,7 +144,7 @@ class Equations(eqx.Module):
 
     def _squares(self, moments: Mapping[int, Array]) -> Float[Array, ""]:
         """Σ g M² over all supports of all orbits."""
-        parts = [self.multiplicity[n] @ (jnp.square(m) @ self._weights(n)) for n, m in moments.items()]
+        parts = [self.occurrence[n].multiplicity @ (jnp.square(m) @ self._weights(n)) for n, m in moments.items()]
         return jnp.sum(jnp.stack(parts)) if parts else jnp.zeros(())
 
     def _weights(self, n: int) -> Float[Array, " string"]:

@@ -173,11 +173,19 @@ class MomentLayout:
         """How many numbers move."""
         return len(self.sites) * self.letters + self.family.n_numbers(self.letters)
 
+    @functools.cached_property
+    def _canonical_sites(self) -> Canonical:
+        return self.orbits.canonical(np.arange(self.orbits.n_sites)[:, None])
+
+    @property
+    def site_orbits(self) -> np.ndarray:
+        """(N,) int, which of `sites` each site can be carried to."""
+        return np.searchsorted(self.sites, self._canonical_sites.sites[:, 0])
+
     def all_sites(self) -> Sites:
         """The background of every site."""
-        found = self.orbits.canonical(np.arange(self.orbits.n_sites)[:, None])
-        labels = None if len(self.orbits.maps) == 1 else index_table(found.labels[:, 0])
-        return Sites(*jax.device_put((index_table(np.searchsorted(self.sites, found.sites[:, 0])), labels)))
+        labels = None if len(self.orbits.maps) == 1 else index_table(self._canonical_sites.labels[:, 0])
+        return Sites(*jax.device_put((index_table(self.site_orbits), labels)))
 
     def lookup(self, sets: np.ndarray) -> Lookup:
         """Of (R, n) different sites in any order along each row; what is not kept is 0."""

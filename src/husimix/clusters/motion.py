@@ -49,6 +49,11 @@ class ClusterMotion(AbstractMotion):
         """See `Equations.velocity`; what breaks the symmetry has no part in it. There is nothing to report."""
         return self.equations.velocity(self.restored(point)), {}
 
+    @property
+    def n_certified(self) -> int:
+        """N."""
+        return self.layout.orbits.n_sites
+
     def certificate(self, time: Float[Array, ""], point: Point, rates: Point, report: Any) -> Certificate:
         """See `Equations.certificate`."""
         return self.equations.certificate(point, rates)

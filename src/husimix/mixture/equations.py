@@ -124,6 +124,7 @@ class Equations(eqx.Module):
             share=missed / jnp.sqrt(jnp.maximum(flow, tiny)),
             speed=jnp.sqrt(jnp.maximum(report.moved, 0.0)) / norm,
             flow=jnp.sqrt(jnp.maximum(flow, 0.0)) / norm,
+            sites=jnp.zeros(0),
         )
 
     def implicit_step(self, point: Point, length: Float[Array, ""], unit: Float[Array, ""]) -> Point:

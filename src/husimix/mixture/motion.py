@@ -57,6 +57,11 @@ class MixtureMotion(AbstractMotion):
         """See `Equations.velocity`."""
         return self.equations.velocity(point)
 
+    @property
+    def n_certified(self) -> int:
+        """0: components belong to the whole lattice."""
+        return 0
+
     def certificate(self, time: Float[Array, ""], point: Point, rates: Point, report: VelocityReport) -> Certificate:
         """See `Equations.certificate`."""
         return self.equations.certificate(point, report)

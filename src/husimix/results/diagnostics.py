@@ -29,6 +29,7 @@ DIAGNOSTICS: Mapping[str, str] = {
     "step_error": "sum of the error estimates of all time steps, in expectation values of one and two sites",
     "projection_error": "certificate ‖𝓛R - Ṙ‖/‖R‖ in the metric, in 1/time, mean since the save time before",
     "projection_error_absolute": "‖𝓛R - Ṙ‖, likewise",
+    "projection_error_site": "what of projection_error_absolute belongs to each site: squares add up to its square",
     "projection_share": "‖𝓛R - Ṙ‖/‖𝓛R‖, the part of the flow that the ansatz does not hold, likewise",
     "accumulated_error": "integral of projection_error since the beginning, earlier runs and compressions included",
     "accumulated_error_absolute": "integral of projection_error_absolute, likewise",

@@ -29,7 +29,7 @@ class Result(AbstractSavable):
         local_values: (T, N, D) ⟨B_a⟩ of each site, B_0 = 1 first.
         expect: the observables by name, (T,) each; float for Hermitian operators, complex otherwise.
         final_state: the state at the time reached, which is `final_state.history.time`.
-        diagnostics: (T,) each, by name; `meanings` tells what they are.
+        diagnostics: (T,) each, or (T, N) for what belongs to a site, by name; `meanings` tells what they are.
         status: how the run ended.
         message: what that means and what to do about it.
         model: the Lindbladian.
@@ -76,7 +76,8 @@ class Result(AbstractSavable):
         variables: dict[str, Any] = {"bloch": local_variable(self.local_values, dims)}
         variables |= packed_values("expect", self.expect, dims)
         for name, values in self.diagnostics.items():
-            variables[f"diagnostic_{name}"] = (dims, values, {"long_name": self.meanings.get(name, name)})
+            meaning = {"long_name": self.meanings.get(name, name)}
+            variables[f"diagnostic_{name}"] = ((*dims, "site")[: np.ndim(values)], values, meaning)
         for name, values in self.errors.items():
             key = "error_bloch" if name == "bloch" else f"error_expect_{name}"
             variables[key] = (("time", "site", "axis") if name == "bloch" else dims, values)

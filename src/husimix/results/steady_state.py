@@ -39,7 +39,7 @@ class SteadyState(AbstractSavable):
             evolution; nan if it did not fall exponentially.
         disagreement: the largest difference of one-site expectation values and observables between starts.
         alternatives: the stationary states of the other starts.
-        diagnostics: of the state, by name; see `Result`.
+        diagnostics: of the state, by name, numbers or (N,) for what belongs to a site; see `Result`.
         status: how the search ended.
         message: what that means and what to do about it.
         model: the Lindbladian.
@@ -60,7 +60,7 @@ class SteadyState(AbstractSavable):
     gap: float
     disagreement: float
     alternatives: list[AbstractState]
-    diagnostics: dict[str, float]
+    diagnostics: dict[str, Any]
     status: Status
     message: str
     model: Lindbladian
@@ -122,10 +122,11 @@ class SteadyState(AbstractSavable):
         shape = (1,) * len(dims)
 
         def array(value: Any) -> np.ndarray:
-            return np.reshape(value, shape)
+            return np.reshape(value, (*shape, *np.shape(value)))
 
         variables = packed_values("expect", {name: array(value) for name, value in self.expect.items()}, dims)
-        variables |= packed_values("diagnostic", {n: array(value) for n, value in self.diagnostics.items()}, dims)
+        for name, value in self.diagnostics.items():
+            variables[f"diagnostic_{name}"] = ((*dims, "site") if np.ndim(value) else dims, array(value))
         for name, meaning in {**STEADY_NUMBERS, "estimated_error": DIAGNOSTICS["estimated_error"]}.items():
             variables[name] = (dims, array(getattr(self, name)), {"long_name": meaning})
         modes = np.full((N_EIGENVALUES, 2), np.nan)
@@ -160,7 +161,7 @@ class SteadyState(AbstractSavable):
             alternatives=states[1:],
             local_values=np.concatenate([np.ones((len(bloch), 1)), bloch], axis=1),
             expect={name: values.item() for name, values in values_in("expect", data).items()},
-            diagnostics={name: values.item() for name, values in values_in("diagnostic", data).items()},
+            diagnostics={n: x if x.ndim else x.item() for n, x in values_in("diagnostic", data).items()},
             status=Status[str(described["status"])],
             message=str(described["message"]),
             model=described["model"],

@@ -1,6 +1,7 @@
 """What a run keeps of the rows that the loop hands over."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Recorder:
         return values
 
     def diagnostics(self) -> dict[str, np.ndarray]:
-        """(T,) each, by name; see `husimix.results.diagnostics`."""
+        """(T,) each, or (T, N) where sites are told apart, by name; see `husimix.results.diagnostics`."""
         if not self._rows:
             return {}
         found = [_numbers(row) for row in self._rows]
@@ -107,7 +108,7 @@ class Recorder:
         return _largest((*errors.values(), gap(self.pairs, other.pairs)), len(self._rows)), errors
 
 
-def _numbers(row: Row) -> dict[str, float]:
+def _numbers(row: Row) -> dict[str, Any]:
     certificate = row.certificate
     return (
         {name: np.asarray(value).item() for name, value in row.numbers.items()}
@@ -122,6 +123,7 @@ def _numbers(row: Row) -> dict[str, float]:
             "projection_error": float(certificate.relative),
             "projection_error_absolute": float(certificate.absolute),
             "projection_share": float(certificate.share),
+            **({"projection_error_site": certificate.sites} if certificate.sites.size else {}),
             "accumulated_error": row.history.accumulated_error,
             "accumulated_error_absolute": row.history.accumulated_error_absolute,
         }

@@ -314,7 +314,7 @@ def _implicit_step(motion: AbstractMotion, point: Point, length: Array, unit: Ar
 
 def _rest(motion: AbstractMotion, point: Point) -> _Rest:
     certificate, drift = jax.device_get(_at_rest(motion, point))
-    return _Rest(Certificate(*(x.item() for x in certificate)), drift.item())
+    return _Rest(certificate, drift.item())
 
 
 @eqx.filter_jit

@@ -195,6 +195,8 @@ def _attempt(ansatz: AbstractAnsatz, problem: Problem, stepping: Stepping, wante
     sites, pairs = np.asarray(best.local_values.sites), np.asarray(best.local_values.pairs)
     seen = smallest_probabilities(problem.model.basis, sites[None], pairs[None])
     diagnostics = {name: np.asarray(value).item() for name, value in best.numbers.items()}
+    if best.certificate.sites.size:
+        diagnostics["projection_error_site"] = np.asarray(best.certificate.sites)
     diagnostics |= {"smallest_probability_site": seen.site[0], "smallest_probability_pair": seen.pair[0]}
     result = SteadyState(
         state=best.state(),

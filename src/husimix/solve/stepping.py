@@ -219,8 +219,12 @@ def evolve(
 
 def _see(run: RunState) -> Seen:
     watched = run.t, run.accepted, run.rejected, run.ended, run.step_size, run.watch.after
-    t, accepted, rejected, ended, step_size, certificate = jax.tree.map(np.ndarray.item, jax.device_get(watched))
+    t, accepted, rejected, ended, step_size, certificate = jax.tree.map(_plain, jax.device_get(watched))
     return Seen(t, accepted, rejected, ended, step_size, certificate)
+
+
+def _plain(value: np.ndarray) -> Any:
+    return value if value.ndim else value.item()
 
 
 def _status(run: RunState, motion: AbstractMotion, seen: Seen, n_waiting: int, max_steps: int) -> Status | None:

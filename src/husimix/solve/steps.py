@@ -162,7 +162,7 @@ def begin(motion: AbstractMotion, point: Point, origin: float, history: History,
     zero: Any = np.zeros(())
     past: Any = [np.asarray(error, dtype=float) for error in history[1:]]
     relative, absolute, step_error = past
-    accrued = Certificate(relative, absolute, share=zero, speed=zero, flow=zero)
+    accrued = Certificate.zeros(motion.n_certified)._replace(relative=relative, absolute=absolute)
     totals = Totals(jax.tree.map(lambda x: np.zeros(x.shape), report), accrued, step_error)
     none: Any = np.zeros((), dtype=int)
     time, at, totals, steps, first = jax.device_put((np.asarray(origin, dtype=float), zero, totals, none, zero))
@@ -206,7 +206,7 @@ def _start(
     interpolation = jax.tree.map(
         lambda kept: jax.tree.map(lambda x: jnp.zeros((*kept.shape, *x.shape), x.dtype), moving), taken[2]
     )
-    nothing = Certificate(*(zero for _ in Certificate._fields))
+    nothing = jax.tree.map(jnp.asarray, Certificate.zeros(motion.n_certified))
     return RunState(
         origin=origin,
         t=t,
@@ -300,7 +300,7 @@ def snapshots(
     before = jax.tree.map(lambda first, x: jnp.concatenate([first[None], x[:-1]]), run.saved, totals)
     elapsed = instants - jnp.concatenate([run.saved_t[None], instants[:-1]])
     elapsed = jnp.where((elapsed > 0) & (run.saved_t >= 0), elapsed, jnp.nan)
-    means: Totals = jax.tree.map(lambda x, y: (x - y) / elapsed, totals, before)
+    means: Totals = jax.tree.map(lambda x, y: (x - y) / elapsed.reshape(-1, *(1,) * (x.ndim - 1)), totals, before)
     found = Snapshot(point, local_values, observables, numbers, means.report, means.certificate, totals)
     return run._replace(saved_t=instants[-1], saved=jax.tree.map(lambda x: x[-1], totals)), found
 
