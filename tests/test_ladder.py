@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import husimix as hx
+from husimix._errors import RefusalError
 from husimix.ansatz import Estimate
 from husimix.solve.ladder import Ladders, Rungs, climb
 
@@ -44,7 +45,7 @@ class Seeded:
 def climbed(*ansatze, tol=0.1, time_limit=1e9):
     def attempt(ansatz, problem, stepping):
         if ansatz.refuses:
-            raise ValueError(ansatz.refuses)
+            raise RefusalError(ansatz.refuses)
         return ansatz.values[ansatz.rung]
 
     def status_of(value):
@@ -55,6 +56,16 @@ def climbed(*ansatze, tol=0.1, time_limit=1e9):
 
     rungs = Rungs(attempt, status_of, error_of, lambda value: False, lambda value: 1.0)
     return climb(Ladders(ansatze, tol, time_limit), Seeded(), hx.Stepping(), rungs)
+
+
+def test_a_mistake_is_no_refusal():
+    @dataclass(frozen=True)
+    class Broken(Scripted):
+        def first_rung(self, problem):
+            raise ValueError("A defect, or an argument that is wrong for every ansatz.")
+
+    with pytest.raises(ValueError, match="A defect"):
+        climbed(Broken((0.0,)), Scripted((0.2, 0.21)))
 
 
 def test_a_ladder_ends_where_two_rungs_agree():

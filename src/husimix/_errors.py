@@ -13,17 +13,23 @@ from numbers import Integral, Real
 
 __all__ = [
     "HusimixWarning",
+    "RefusalError",
     "argument_error",
     "check_choice",
     "check_integer",
     "check_number",
     "kept_warnings",
     "nearest_name",
+    "refusal",
 ]
 
 
 class HusimixWarning(UserWarning):
     """A run ended early or a result needs care; the text says what to do."""
+
+
+class RefusalError(ValueError):
+    """What an ansatz cannot do for a problem that is sound in itself, so that another ansatz may be tried."""
 
 
 @contextlib.contextmanager
@@ -50,6 +56,11 @@ def argument_error(name: str, must: str, got: object, fix: str = "") -> ValueErr
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
     sentence = f"Argument `{name}` must {must}, but got {shown}."
     return ValueError(f"{sentence} {fix}" if fix else sentence)
+
+
+def refusal(name: str, must: str, got: object, fix: str = "") -> RefusalError:
+    """`argument_error` for what one ansatz cannot do and another may."""
+    return RefusalError(*argument_error(name, must, got, fix).args)
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from husimix._errors import argument_error
+from husimix._errors import refusal
 from husimix.clusters.moments import Lookup, MomentLayout, Point, Sites
 from husimix.clusters.rows import numbered_rows
 from husimix.physics.operators import Operator
@@ -74,7 +74,7 @@ class Measurement(eqx.Module):
                 continue
             if q > _MOST_SITES:
                 fix = "Clusters keep correlations of few sites; measure products of fewer."
-                raise argument_error("observables", f"have products of at most {_MOST_SITES} sites", f"{q} sites", fix)
+                raise refusal("observables", f"have products of at most {_MOST_SITES} sites", f"{q} sites", fix)
             products = _ProductTable(sites.astype(np.int64), members.astype(np.int64), coefficients.astype(complex))
             for n in (0, *range(2, q + 1)):
                 for chosen in itertools.combinations(range(q), n):

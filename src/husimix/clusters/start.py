@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from husimix._errors import argument_error
+from husimix._errors import refusal
 from husimix.clusters.moments import MomentLayout, Point
 from husimix.clusters.state import ClusterState
 from husimix.state import AbstractState, Products
@@ -49,7 +49,7 @@ def start_of(state: AbstractState, layout: MomentLayout, g: np.ndarray) -> Start
         products = state.as_products()
         if products is None:
             fix = "Start from hx.product_state(...), a mixture, or a state of clusters."
-            raise argument_error("state", "be a sum of products or a state of clusters", repr(state), fix)
+            raise refusal("state", "be a sum of products or a state of clusters", repr(state), fix)
         apart = products._replace(vectors=products.vectors[:, :, 1:] - local)
         moments = {n: _moments_of(apart, sets) for n, sets in rows.items()}
         whole = _square_of_products(apart, g)

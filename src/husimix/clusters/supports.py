@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from husimix._errors import argument_error
+from husimix._errors import RefusalError, refusal
 from husimix.clusters.orbits import Orbits
 from husimix.clusters.rows import distinct_rows, rows_in
 
@@ -23,7 +23,7 @@ _GIB = 2**30
 _PAIRS_AT_ONCE = 1_000_000
 
 
-class MemoryLimitError(ValueError):
+class MemoryLimitError(RefusalError):
     """More numbers than there is memory for.
 
     Attributes:
@@ -31,7 +31,7 @@ class MemoryLimitError(ValueError):
         memory: GiB that they would take.
     """
 
-    def __init__(self, error: ValueError, n_numbers: int, memory: float):
+    def __init__(self, error: RefusalError, n_numbers: int, memory: float):
         super().__init__(*error.args)
         self.n_numbers, self.memory = n_numbers, memory
 
@@ -239,5 +239,5 @@ def _check_memory(n_numbers: float, neighbours: Neighbours, size: int, memory_li
     if needed > memory_limit:
         fix = "Choose a smaller size, fewer pairs or extra supports, give `neighbours` a cutoff, or raise memory_limit."
         got = f"{size}: about {n_numbers:.1e} numbers, {needed:.1f} GiB of {memory_limit:g} GiB allowed"
-        error = argument_error("size", "give a set of supports that fits into memory", got, fix)
+        error = refusal("size", "give a set of supports that fits into memory", got, fix)
         raise MemoryLimitError(error, int(n_numbers), needed)

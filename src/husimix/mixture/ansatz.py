@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from husimix._errors import argument_error, check_integer, check_number
+from husimix._errors import argument_error, check_integer, check_number, refusal
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.mixture.arrangement import Arrangement, arrange
 from husimix.mixture.contacts import contact_generator, contacts_of
@@ -154,7 +154,7 @@ class Mixture(AbstractAnsatz):
         bounded = first._bounded(arrangement)
         if bounded is None:
             fix = "Raise max_components or memory_limit of the mixture, or choose a number of components."
-            raise argument_error("max_components", f"allow {least} components", self.max_components, fix)
+            raise refusal("max_components", f"allow {least} components", self.max_components, fix)
         return bounded
 
     def next_rung(self, problem: Problem) -> "Mixture | None":
@@ -220,7 +220,7 @@ class Mixture(AbstractAnsatz):
         """What depends on the number of components. Raises ValueError if it does not fit into memory."""
         needs = self._estimate(arrangement, n_components)
         if not needs.fits:
-            raise argument_error(
+            raise refusal(
                 "components",
                 f"fit into memory_limit = {self.memory_limit:g} GiB",
                 f"{n_components} components, {needs.n_parameters} parameters, {needs.memory:.1f} GiB",

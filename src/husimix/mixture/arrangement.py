@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from husimix._errors import argument_error
+from husimix._errors import refusal
 from husimix.ansatz import Problem
 from husimix.mixture.layout import Layout, tied
 from husimix.mixture.manifolds import AbstractManifold, Bloch
@@ -95,7 +95,7 @@ def mixture_of(state: AbstractState) -> MixtureState:
     products = state.as_products()
     if products is None:
         fix = "Start the mixture from hx.product_state(...), or go on with the ansatz that the state is of."
-        raise argument_error("state", "be a sum of products to start a mixture", repr(state), fix)
+        raise refusal("state", "be a sum of products to start a mixture", repr(state), fix)
     weights, coordinates = jax.device_put((products.weights, products.vectors[..., 1:]))
     identity = SymmetryGroup.identity(state.n_sites)
     return MixtureState(

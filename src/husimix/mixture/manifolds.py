@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from husimix._errors import argument_error, check_choice
+from husimix._errors import check_choice, refusal
 from husimix.physics.basis import SiteBasis, spin_matrices
 
 __all__ = ["MANIFOLDS", "AbstractManifold", "Bloch", "Coherent", "check_manifold", "named_manifold"]
@@ -151,7 +151,7 @@ class Coherent(AbstractManifold):
         n = np.asarray(vectors)[..., 1:4] * np.sqrt((spin + 1) / (3 * spin))
         off = np.abs(np.asarray(self.vectors(jnp.asarray(n))) - vectors).max()
         if not off < 1e-9:
-            raise argument_error(
+            raise refusal(
                 "manifold",
                 "be able to hold the initial state",
                 'manifold="coherent" and a site that is not in a spin-coherent state',

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from husimix._errors import argument_error
+from husimix._errors import refusal
 from husimix.mixture.equations import Point
 from husimix.mixture.manifolds import AbstractManifold
 
@@ -39,7 +39,7 @@ def with_components(
     """
     extra = n_components - len(weights)
     if extra < 0:
-        raise argument_error(
+        raise refusal(
             "components",
             f"be at least {len(weights)}, the number in the initial state",
             n_components,

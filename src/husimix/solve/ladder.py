@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from husimix._errors import RefusalError
 from husimix.ansatz import AbstractAnsatz, Problem
 from husimix.results.status import Status
 from husimix.solve.stepping import Stepping
@@ -113,14 +114,14 @@ def climb(ladders: Ladders, problem: Problem, stepping: Stepping, rungs: Rungs[A
     """
     clock = _Clock(ladders.time_limit)
     best: Climb[Attempt] | None = None
-    refusal: ValueError | None = None
+    refusal: RefusalError | None = None
     for ansatz in ladders.ansatze:
         try:
             least = ansatz.first_rung(problem).estimate(problem)
             if best is not None and not clock.allows(_STEPS * least.seconds_per_step):
                 continue
             end = _climbed(ansatz, problem, stepping, ladders, rungs, clock)
-        except ValueError as error:
+        except RefusalError as error:
             refusal = refusal or error
             continue
         best = end if best is None else _better(best, end, ladders, rungs)
