@@ -351,7 +351,7 @@ def test_demo_file_is_what_it_says():
     task = parse_run_file(files("husimix.apps").joinpath("demo.toml").read_text("utf-8"), "demo.toml").build().task
     assert task.model.label == "dissipative_ising(V=2, g=1, gamma=1)"
     assert task.model.lattice is not None
-    assert (task.model.lattice.shape, task.model.lattice.periodic) == ((3, 3), (True, True))
+    assert (task.model.lattice.shape, task.model.lattice.periodic) == ((8, 8), (True, True))
     assert np.array_equal(task.times, np.linspace(0, 5, 51))
     assert task.choices.ansatz == "auto" and task.choices.tol == 1e-2
     assert list(task.observables) == ["zz"]

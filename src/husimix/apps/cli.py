@@ -22,6 +22,7 @@ from husimix._version import __version__
 from husimix.apps import report, runner
 from husimix.apps.citation import cite
 from husimix.apps.config import parse_run_file, read_run_file
+from husimix.apps.demo import demonstrate
 from husimix.physics.lindbladian import Lindbladian
 from husimix.physics.models import NAMED
 from husimix.results import files
@@ -183,25 +184,25 @@ def _models() -> None:
 
 @app.command("demo")
 def _demo(
-    directory: Annotated[Path, typer.Option(help="Where to put run.nc and run.png.")] = Path("demo"),
+    directory: Annotated[Path, typer.Option(help="Where to put run.nc, run.png and exact_beside_*.nc.")] = Path("demo"),
     show: Annotated[bool, typer.Option("--show", help="Print the run file and stop.")] = False,
 ) -> None:
-    """Nine spins next to their exact solution: save, draw and compare."""
+    """Nine spins beside their exact solution, then sixty-four with error bars: save, draw and compare."""
     text = resources.files("husimix.apps").joinpath("demo.toml").read_text(encoding="utf-8")
     if show:
         typer.echo(text, nl=False)
         return
     directory.mkdir(parents=True, exist_ok=True)
     picture = _check_picture("directory", directory / "run.png")
-    run_file = parse_run_file(text, "demo.toml")
-    outcome = runner.run(run_file, directory / "run.nc", compare_exact=True)
-    failed = _report_failures(outcome)
-    if not failed:
-        report.print_summary(outcome.data)
-        report.print_errors(outcome.data)
-        report.print_times(outcome, run_file)
-    typer.echo(f"Saved {outcome.path}")
-    if not _draw_safely(outcome, picture, quiet=False) or failed:
+    found = demonstrate(parse_run_file(text, "demo.toml"), directory)
+    report.print_demonstration(found)
+    failed = _report_failures(found.outcome)
+    typer.echo(f"Saved {found.outcome.path}")
+    from husimix.apps import plots
+
+    _save(plots.plot_demonstration({each.label: each.data for each in found.beside}, found.outcome.data), picture)
+    typer.echo(f"Saved {picture}")
+    if failed:
         raise typer.Exit(1)
 
 

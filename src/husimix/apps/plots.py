@@ -5,7 +5,7 @@ apart; where exact curves are known they are lines and the variational ones are 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ from husimix._errors import argument_error, check_choice, check_integer
 from husimix.physics.lattice import Lattice
 from husimix.physics.lindbladian import Lindbladian
 
-__all__ = ["plot_dynamics", "plot_map", "plot_scan"]
+__all__ = ["plot_demonstration", "plot_dynamics", "plot_map", "plot_scan"]
 
 _BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _ORANGE, _SKY, _BLACK, _GREY = "#E69F00", "#56B4E9", "#000000", "#6E6E6E"
@@ -110,6 +110,53 @@ def plot_scan(data: xr.Dataset, branch: xr.Dataset | None = None) -> Figure:
             for index, curve in enumerate(curves):
                 _draw_branch(panel, branch, curve.values, colours[index % len(colours)])
     last.set_xlabel(str(data.attrs["parameter"]))
+    return figure
+
+
+def plot_demonstration(beside: Mapping[str, xr.Dataset], large: xr.Dataset) -> Figure:
+    """Some ansätze beside the exact solution of one lattice, and a larger lattice with its error bands.
+
+    Args:
+        beside: by label, results with exact curves, all of the same model and times.
+        large: a result with estimated errors, and save times.
+
+    Returns:
+        A figure of four panels: expectation values above, errors below.
+    """
+    figure = Figure(figsize=(9.6, 5.6), dpi=150, layout="constrained")
+    panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=[2.4, 1.0])
+    styles = [{"marker": "o", "mfc": "white", "ms": 5.5}, {"marker": "x", "ms": 4.0}, {"marker": "+"}]
+    handles: list[Line2D | Patch] = [Line2D([], [], color=_GREY, lw=1.3, label="exact")]
+    for (label, data), style, shade in zip(beside.items(), styles, (_BLACK, _PURPLE, _ORANGE), strict=False):
+        times, every = data["time"].values, max(1, -(-len(data["time"]) // (_MAX_MARKERS // 2)))
+        for curve, colour in zip(_spin_curves(data), _AXIS_COLOURS, strict=True):
+            if not handles[1:]:
+                panels[0, 0].plot(times, curve.exact, color=colour, lw=1.3)
+            panels[0, 0].plot(times, curve.values, color=colour, ls="none", markevery=every, **style)
+        gap = np.abs(data["bloch"].values - data["exact_bloch"].values).max(axis=(1, 2))
+        panels[1, 0].plot(times, np.where(gap > 0, gap, np.nan), color=shade, lw=1.3, label=label)
+        handles.append(Line2D([], [], color=_GREY, ls="none", label=label, **style))
+    panels[0, 0].legend(handles=handles, frameon=False, fontsize="small")
+    panels[1, 0].legend(frameon=False, fontsize="small")
+    times = large["time"].values
+    for curve, colour in zip(_spin_curves(large), _AXIS_COLOURS, strict=True):
+        panels[0, 1].plot(times, curve.values, color=colour, lw=1.8, label=curve.label)
+        if curve.error is not None:
+            band = curve.values - curve.error, curve.values + curve.error
+            panels[0, 1].fill_between(times, *band, color=colour, alpha=0.25, lw=0)
+    panels[0, 1].legend(frameon=False, fontsize="small")
+    estimated = large["diagnostic_estimated_error"].values
+    panels[1, 1].plot(times, np.where(estimated > 0, estimated, np.nan), color=_VERMILION, lw=1.3, label="estimated")
+    panels[1, 1].legend(frameon=False, fontsize="small")
+    for column, data in enumerate((next(iter(beside.values())), large)):
+        lattice = Lindbladian.from_dict(json.loads(data.attrs["model"])).lattice
+        panels[0, column].set_title("" if lattice is None else f"{lattice.n_sites} spins", fontsize="medium")
+        panels[1, column].set(xlabel=_TIME_LABEL, yscale="log")
+    for panel in panels.ravel():
+        _tidy(panel)
+    panels[0, 0].set_ylabel("mean over sites")
+    panels[1, 0].set_ylabel("error of any site")
+    figure.suptitle(str(large.attrs.get("title", "")), fontsize="medium")
     return figure
 
 
