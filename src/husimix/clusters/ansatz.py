@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from husimix._errors import argument_error, check_choice, check_integer, check_number
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
@@ -15,12 +16,14 @@ from husimix.clusters.graph import checked_graph, graph_pairs, largest_component
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import MomentLayout
 from husimix.clusters.motion import ClusterMotion
-from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
+from husimix.clusters.moves import Moves, moves_into
 from husimix.clusters.orbits import Orbits
+from husimix.clusters.sharding import AXIS, everywhere, placed
 from husimix.clusters.stabilisers import Symmetrisation
 from husimix.clusters.start import start_of
 from husimix.clusters.state import ClusterState
 from husimix.clusters.supports import Family, MemoryLimitError, Neighbours, bytes_per_number, family_of
+from husimix.clusters.touching import Touching, reached_supports
 from husimix.physics.basis import SiteBasis, husimi_weights
 from husimix.physics.local_maps import LocalMaps, local_maps
 from husimix.physics.neighbours import neighbour_pairs
@@ -126,9 +129,10 @@ class Clusters(AbstractAnsatz):
         start = start_of(problem.state, layout, husimi_weights(basis)[basis.ranks][1:])
         part = largest_component(layout.family.neighbours.pairs, problem.model.n_sites)
         is_whole = self.neighbours is None and self._size >= part and not self.edge_damping
+        motion, point = everywhere((motion, start.point))
         return Prepared(
             motion=motion,
-            point=start.point,
+            point=point,
             symmetry=made.symmetry,
             settings=settings,
             is_exact=is_whole and start.relative < _NOTHING,
@@ -230,7 +234,7 @@ class Clusters(AbstractAnsatz):
             return moves_into(rows, layout, touching, block_rows)
 
         moves = {1: into(layout.sites[:, None])} | {n: into(rows) for n, rows in layout.family.by_size.items()}
-        missed = {n: Dropped(into(rows), _counted(layout, rows)) for n, rows in dropped.items()}
+        missed = {n: _dropped(layout, rows, into(rows)) for n, rows in dropped.items()}
         all_moves = [*moves.values(), *(d.moves for d in missed.values())]
         shapes = {(1, 0)} | {(group.r, group.c) for some in all_moves for group in some.groups}
         by_rank = husimi_weights(basis)
@@ -255,6 +259,12 @@ class _Made(NamedTuple):
     layout: MomentLayout
     maps: tuple[LocalMaps, ...]
     symmetry: str | None
+
+
+def _dropped(layout: MomentLayout, rows: np.ndarray, moves: Moves) -> Dropped:
+    counts: Any = np.zeros(len(moves.slots))
+    counts[: len(rows)] = layout.orbits.multiplicities(rows)
+    return Dropped(moves, placed(counts, PartitionSpec(AXIS), moves.mesh))
 
 
 def _counted(layout: MomentLayout, rows: np.ndarray) -> Any:

@@ -23,11 +23,11 @@ class Dropped(NamedTuple):
 
     Attributes:
         moves: into them.
-        multiplicity: (S,) float, how many supports the orbit of each has.
+        multiplicity: (S',) float, how many supports the orbit of each has, by `Moves.rows`.
     """
 
     moves: Moves
-    multiplicity: Float[Array, " support"]
+    multiplicity: Float[Array, " row"]
 
 
 class Equations(eqx.Module):
@@ -101,7 +101,7 @@ class Equations(eqx.Module):
         tables, _ = self._tables(point)
         total = jnp.zeros(())
         for n, dropped in self.dropped.items():
-            rows = dropped.moves.total(point.moments, self.orbit_maps, tables)
+            rows = dropped.moves.rows(point.moments, self.orbit_maps, tables)
             total = total + dropped.multiplicity @ (jnp.square(rows) @ self._weights(n))
         return total
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -75,6 +75,10 @@ class Lookup(eqx.Module):
         values = taken(found.reshape(-1), places)
         return values if self.is_kept is None else values * self.is_kept[..., None]
 
+    def by_set(self) -> list[Array]:
+        """The tables with one entry for each set."""
+        return [x for x in (self.rows, self.patterns, self.is_kept) if x is not None]
+
 
 class TwoPlaces(eqx.Module):
     """The moments of sets of sites in two places far apart, M_A ⊗ M_B of the parts in each place.
@@ -97,6 +101,10 @@ class TwoPlaces(eqx.Module):
         first, second = (part.values(moments, maps) for part in (self.first, self.second))
         products = (first[..., :, None] * second[..., None, :]).reshape(*first.shape[:-1], -1)
         return jnp.take_along_axis(products, taken(self.strings, self.patterns).astype(int), axis=-1)
+
+    def by_set(self) -> list[Array]:
+        """The tables with one entry for each set."""
+        return [*self.first.by_set(), *self.second.by_set(), self.patterns]
 
 
 class Sites(eqx.Module):
@@ -181,10 +189,10 @@ class MomentLayout:
     def lookup(self, sets: np.ndarray) -> Lookup:
         """Of (R, n) different sites in any order along each row; what is not kept is 0."""
         found = self.orbits.canonical(sets)
-        return self.lookup_of(found, self.family.find(found.sites))
+        return jax.device_put(self.lookup_of(found, self.family.find(found.sites)))
 
     def lookup_of(self, found: Canonical, place: np.ndarray) -> Lookup:
-        """Of sets whose representatives and their places among the kept supports are known."""
+        """Of sets whose representatives and their places among the kept supports are known; in NumPy."""
         kept = place >= 0
         rows, variants, labels = np.where(kept, place, 0), None, None
         if len(self.orbits.maps) > 1:
@@ -193,8 +201,8 @@ class MomentLayout:
             variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
         is_kept = None if kept.all() else kept.astype(float)
-        tables = variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept
-        return Lookup(*jax.device_put(tables), n=found.sites.shape[1])
+        tables: Any = variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept
+        return Lookup(*tables, n=found.sites.shape[1])
 
 
 def index_table(values: np.ndarray) -> np.ndarray:

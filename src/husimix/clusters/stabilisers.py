@@ -6,7 +6,7 @@ one of the operations that lead there. What breaks the ties is no state of that 
 where rounding could let it grow.
 """
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -73,6 +73,6 @@ def _tied(layout: MomentLayout, rows: np.ndarray) -> _Tied | None:
     if not len(places):
         return None
     owners, images = owners[chosen], type(images)(*(part[chosen] for part in images))
-    numbers = np.searchsorted(places, owners).astype(np.int32)
-    placed = jax.device_put((numbers, 1.0 / counts[owners], places.astype(np.int32)))
-    return _Tied(layout.lookup_of(images, owners), *placed)
+    numbers: Any = np.searchsorted(places, owners).astype(np.int32)
+    shares: Any = 1.0 / counts[owners]
+    return jax.device_put(_Tied(layout.lookup_of(images, owners), numbers, shares, places.astype(np.int32)))
