@@ -73,7 +73,9 @@ def program(made):
     arrays, others = eqx.partition((made.motion, made.point), eqx.is_array)
     compiled = jax.jit(lambda x: velocity_and_certificate.__wrapped__(*eqx.combine(x, others))).lower(arrays).compile()
     text = compiled.as_text()
-    return {name: len(re.findall(rf" {name}(?:-start)?\(", text)) for name in ("all-gather", "all-reduce", "all-to-all")}
+    return {
+        name: len(re.findall(rf" {name}(?:-start)?\(", text)) for name in ("all-gather", "all-reduce", "all-to-all")
+    }
 
 
 def dynamics():
