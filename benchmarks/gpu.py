@@ -157,8 +157,9 @@ def main() -> None:
     head = [
         f"{len(devices)} × {devices[0].device_kind} ({devices[0].platform}). {machine_line()}",
         "",
-        f"Velocity and certificate: median of {REPEATS}. GB/s: what a velocity reads and writes, on all devices, if every "
-        f"kernel takes what the one before it wrote from memory, over its time. Run: to T = {end:g}/γ, compilation apart.",
+        f"Velocity and certificate: median of {REPEATS}. GB/s: what a velocity reads and writes, on all devices, if a "
+        f"kernel takes from memory what the one before it wrote, over its time. Run: to T = {end:g}/γ, compilation "
+        "apart.",
         "",
         *HEAD,
     ]

@@ -19,7 +19,7 @@ from husimix.clusters import sharding
 from husimix.solve.checks import problem_of
 
 # Tables of systems this small are not worth splitting; here they are split all the same.
-sharding.FEWEST = 200
+sharding._FEWEST = 200
 
 QUIET = {"progress": False}
 
@@ -90,6 +90,8 @@ def dynamics():
     made = prepared(model, ansatz, None)
     shared, n_split = tables(made.motion)
     told = {"devices": len(jax.devices()), "tables": shared, "split": n_split, "program": program(made)}
+    with jax.default_device(jax.devices()[-1]):
+        told["named"] = tables(prepared(model, ansatz, None).motion)[1]
     print(json.dumps(told))
     return {
         "bloch": first.bloch,

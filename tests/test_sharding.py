@@ -43,6 +43,7 @@ def test_several_devices_share_tables_and_find_what_one_finds(tmp_path):
     # All that devices tell each other: the rates of each number of sites, and their part of the dropped flow.
     assert 0 < told["program"]["all-gather"] <= told["split"]
     assert told["program"]["all-to-all"] == 0
+    assert told["named"] == 0  # where the user names a device, it has everything
 
 
 @pytest.mark.slow

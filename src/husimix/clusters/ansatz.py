@@ -63,7 +63,7 @@ class Clusters(AbstractAnsatz):
             add up to more than this, in 1/time. All images of its bonds under the symmetry that is used are bonds, too,
             and all terms that meet kept supports act in any case.
         certificate: compute the flow out of the kept supports at every step, as dear as a few velocities.
-        memory_limit: GiB that numbers and tables may take together.
+        memory_limit: GiB that numbers and tables may take together; several devices share large tables evenly.
 
     Raises:
         ValueError: for values out of range.

@@ -200,12 +200,13 @@ class MomentLayout:
             distinct, rows = np.unique(keys, axis=0, return_inverse=True)
             variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
-        is_kept = None if kept.all() else kept.astype(float)
-        tables: Any = variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept
-        return Lookup(*tables, n=found.sites.shape[1])
+        is_kept: Any = None if kept.all() else kept.astype(float)
+        return Lookup(
+            variants, labels, index_table(rows.reshape(-1)), patterns, strings, is_kept, n=found.sites.shape[1]
+        )
 
 
-def index_table(values: np.ndarray) -> np.ndarray:
+def index_table(values: np.ndarray) -> Any:
     """A table of places for `taken`."""
     return values.astype(np.uint32)
 
@@ -215,7 +216,7 @@ def taken(values: Array, places: Int[Array, "..."]) -> Array:
     return values.at[places].get(mode="promise_in_bounds")
 
 
-def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarray]:
+def axis_patterns(axes: np.ndarray, letters: int) -> tuple[Any, Any]:
     """The different orders of axes among (R, n), and where strings of letters stand in each.
 
     Returns:

@@ -279,7 +279,7 @@ def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple
     return moves.of(kept), TwoPlaces(one, other, patterns, strings)
 
 
-def _arranged(source: Any, table: Callable[[Any], np.ndarray]) -> Any:
+def _arranged(source: Any, table: Callable[[Any], Any]) -> Any:
     """A source of moves one after the other, with its rows and patterns put into the table of slots."""
     if isinstance(source, TwoPlaces):
         first, second = (_arranged(part, table) for part in (source.first, source.second))
@@ -293,7 +293,7 @@ def _part(
     r: int,
     c: int,
     moves: _Records,
-    arranged: Callable[[Callable[[Any], np.ndarray]], Lookup | TwoPlaces | None],
+    arranged: Callable[[Callable[[Any], Any]], Lookup | TwoPlaces | None],
     block_rows: BlockRows,
     shares: Shares,
 ) -> _Part:
@@ -309,13 +309,13 @@ def _part(
     at = (device * width + place)[slot[order]], position
     shape = shares.n_devices * width, int(position.max(initial=0)) + 1
 
-    def table(values: Any, filler: int = 0) -> np.ndarray:
+    def table(values: Any, filler: int = 0) -> Any:
         # Places that no move fills read some moment, and multiply it by the block that is 0.
         filled = np.full(shape, filler)
         filled[at] = np.asarray(values)[order]
         return index_table(filled)
 
-    group: Any = MoveGroup(r=r, c=c, source=arranged(table), blocks=table(moves.block, block_rows.zero(r, c)))
+    group = MoveGroup(r=r, c=c, source=arranged(table), blocks=table(moves.block, block_rows.zero(r, c)))
     return _Part(group, support, _slot_axes(moves.places[first], n), place, width)
 
 

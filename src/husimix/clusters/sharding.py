@@ -1,8 +1,11 @@
 """Tables that several devices share: each device has the rows of its own supports, and all moves into them.
 
 Of S supports, device d of k has those from dB up to (d + 1)B, with B = ⌈S/k⌉. Nothing that a device computes for them
-needs another device, so that the numbers themselves are all that devices tell each other: once for each velocity. What
-is not split is the same on all devices.
+needs another device, so that rates are all that devices tell each other: once for each velocity and each number of
+sites. What is not split, numbers that move among it, is the same on all devices.
+
+Cost: each of k devices gathers and multiplies one k-th of what one alone would, and holds one k-th of the tables and of
+what they gather; it receives all numbers once for each velocity, and each does all of the arithmetic of a step.
 """
 
 import math
@@ -18,18 +21,20 @@ __all__ = ["AXIS", "Shares", "everywhere", "mesh_for", "placed", "replicated"]
 AXIS = "moves"
 """The axis of devices that tables of moves are split along."""
 
-# Numbers that a table gathers below which it is not split: one device gathers them in less time than several need to
-# tell each other what they made of them.
-FEWEST = 1 << 20
+# Its annotations lack the settings, which are attributes made at run time.
+_CONFIG: Any = jax.config
+# Numbers that moves into supports of one size gather, below which they are not split: one device gathers them in less
+# time than several need to tell each other what they made of them.
+_FEWEST = 1 << 20
 
 
 def mesh_for(n_gathered: int) -> Mesh | None:
-    """The devices that share a table which gathers so many numbers; None where one device has all of it.
+    """The devices that share moves which gather so many numbers; None where one device has all of them.
 
-    These are the devices of JAX's default backend that this process has, unless `jax_default_device` names one.
+    These are the devices of JAX's default backend that this process has, unless `jax.default_device` names one.
     """
     devices = jax.local_devices()
-    if n_gathered < FEWEST or len(devices) == 1 or jax.config.values["jax_default_device"] is not None:
+    if n_gathered < _FEWEST or len(devices) == 1 or _CONFIG.jax_default_device is not None:
         return None
     return Mesh(np.array(devices), (AXIS,))
 

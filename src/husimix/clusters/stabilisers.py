@@ -69,10 +69,11 @@ class Symmetrisation(eqx.Module):
 def _tied(layout: MomentLayout, rows: np.ndarray) -> _Tied | None:
     owners, images = layout.orbits.stabilisers(rows)
     counts = np.bincount(owners, minlength=len(rows))
-    chosen, places = counts[owners] > 1, np.flatnonzero(counts > 1)
-    if not len(places):
+    chosen, tied = counts[owners] > 1, np.flatnonzero(counts > 1)
+    if not len(tied):
         return None
     owners, images = owners[chosen], type(images)(*(part[chosen] for part in images))
-    numbers: Any = np.searchsorted(places, owners).astype(np.int32)
+    numbers: Any = np.searchsorted(tied, owners).astype(np.int32)
     shares: Any = 1.0 / counts[owners]
-    return jax.device_put(_Tied(layout.lookup_of(images, owners), numbers, shares, places.astype(np.int32)))
+    places: Any = tied.astype(np.int32)
+    return jax.device_put(_Tied(layout.lookup_of(images, owners), numbers, shares, places))
