@@ -19,7 +19,7 @@ from jax import Array
 from machine import machine_line, median_seconds
 
 import husimix as hx
-from husimix.ansatz import Certificate, Point
+from husimix.ansatz import AbstractMotion, Certificate, Point
 from husimix.clusters.moves import Moves
 from husimix.solve.checks import problem_of
 
@@ -112,10 +112,10 @@ def measure(case: Case, end: float) -> Outcome:
     tables = time.perf_counter() - began
     arrays, others = eqx.partition(prepared.motion, eqx.is_array)
 
-    def velocity(numbers: object, at: Point) -> Point:
+    def velocity(numbers: AbstractMotion, at: Point) -> Point:
         return eqx.combine(numbers, others).velocity(jax.numpy.zeros(()), at)[0]
 
-    def certificate(numbers: object, at: Point, rates: Point) -> Certificate:
+    def certificate(numbers: AbstractMotion, at: Point, rates: Point) -> Certificate:
         return eqx.combine(numbers, others).certificate(jax.numpy.zeros(()), at, rates, {})
 
     began = time.perf_counter()
