@@ -29,7 +29,16 @@ class HusimixWarning(UserWarning):
 
 
 class RefusalError(ValueError):
-    """What an ansatz cannot do for a problem that is sound in itself, so that another ansatz may be tried."""
+    """What an ansatz cannot do for a problem that is sound in itself, so that another ansatz may be tried.
+
+    Attributes:
+        n_numbers: about how many numbers would move, or at least how many, where memory is the reason; else 0.
+        memory: GiB that they would take.
+    """
+
+    def __init__(self, text: str, n_numbers: int = 0, memory: float = 0.0):
+        super().__init__(text)
+        self.n_numbers, self.memory = n_numbers, memory
 
 
 @contextlib.contextmanager
@@ -58,9 +67,9 @@ def argument_error(name: str, must: str, got: object, fix: str = "") -> ValueErr
     return ValueError(f"{sentence} {fix}" if fix else sentence)
 
 
-def refusal(name: str, must: str, got: object, fix: str = "") -> RefusalError:
-    """`argument_error` for what one ansatz cannot do and another may."""
-    return RefusalError(*argument_error(name, must, got, fix).args)
+def refusal(name: str, must: str, got: object, fix: str = "", n_numbers: int = 0, memory: float = 0.0) -> RefusalError:
+    """`argument_error` for what one ansatz cannot do and another may; see `RefusalError` for the last two."""
+    return RefusalError(str(argument_error(name, must, got, fix)), n_numbers, memory)
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str:

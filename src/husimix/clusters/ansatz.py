@@ -6,8 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
-from husimix._errors import argument_error, check_choice, check_integer, check_number
+from husimix._errors import RefusalError, argument_error, check_choice, check_integer, check_number
 from husimix.ansatz import AbstractAnsatz, Estimate, Prepared, Problem, register_ansatz
 from husimix.clusters.blocks import BlockRows, FramedMaps
 from husimix.clusters.equations import Dropped, Equations, Occurrence
@@ -15,13 +16,15 @@ from husimix.clusters.graph import checked_graph, graph_pairs, largest_component
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import MomentLayout, index_table
 from husimix.clusters.motion import ClusterMotion
-from husimix.clusters.moves import Moves, Touching, moves_into, reached_supports
+from husimix.clusters.moves import Moves, moves_into
 from husimix.clusters.orbits import Orbits
 from husimix.clusters.rows import distinct_rows
+from husimix.clusters.sharding import AXIS, everywhere, placed
 from husimix.clusters.stabilisers import Symmetrisation
 from husimix.clusters.start import start_of
 from husimix.clusters.state import ClusterState
-from husimix.clusters.supports import Family, MemoryLimitError, Neighbours, bytes_per_number, family_of
+from husimix.clusters.supports import Family, Neighbours, bytes_per_number, family_of
+from husimix.clusters.touching import Touching, reached_supports
 from husimix.physics.basis import SiteBasis, husimi_weights
 from husimix.physics.local_maps import LocalMaps, local_maps
 from husimix.physics.neighbours import neighbour_pairs
@@ -61,7 +64,7 @@ class Clusters(AbstractAnsatz):
             add up to more than this, in 1/time. All images of its bonds under the symmetry that is used are bonds, too,
             and all terms that meet kept supports act in any case.
         certificate: compute the flow out of the kept supports at every step, as dear as a few velocities.
-        memory_limit: GiB that numbers and tables may take together.
+        memory_limit: GiB that numbers and tables may take together; several devices share large tables evenly.
 
     Raises:
         ValueError: for values out of range.
@@ -127,9 +130,10 @@ class Clusters(AbstractAnsatz):
         start = start_of(problem.state, layout, husimi_weights(basis)[basis.ranks][1:])
         part = largest_component(layout.family.neighbours.pairs, problem.model.n_sites)
         is_whole = self.neighbours is None and self._size >= part and not self.edge_damping
+        motion, point = everywhere((motion, start.point))
         return Prepared(
             motion=motion,
-            point=start.point,
+            point=point,
             symmetry=made.symmetry,
             settings=settings,
             is_exact=is_whole and start.relative < _NOTHING,
@@ -149,7 +153,7 @@ class Clusters(AbstractAnsatz):
         larger = dataclasses.replace(self, size=self._size + 1)
         try:
             larger._layout(problem)
-        except MemoryLimitError:
+        except RefusalError:
             return None
         return larger
 
@@ -162,7 +166,7 @@ class Clusters(AbstractAnsatz):
             parts = {"sites": len(made.layout.sites)}
             parts |= {f"supports of {n}": len(rows) for n, rows in family.by_size.items()}
             memory = bytes_per_number(family.neighbours) * n_numbers / _GIB
-        except MemoryLimitError as refusal:
+        except RefusalError as refusal:
             n_numbers, memory = refusal.n_numbers, refusal.memory
         seconds = _SECONDS_PER_NUMBER * n_numbers
         advice = ["Choose a smaller size."] if memory > self.memory_limit or seconds > _LONG else []
@@ -231,7 +235,7 @@ class Clusters(AbstractAnsatz):
             return moves_into(rows, layout, touching, block_rows)
 
         moves = {1: into(layout.sites[:, None])} | {n: into(rows) for n, rows in layout.family.by_size.items()}
-        missed = {n: Dropped(into(rows), _occurrence(layout, rows)) for n, rows in dropped.items()}
+        missed = {n: _dropped(layout, rows, into(rows)) for n, rows in dropped.items()}
         all_moves = [*moves.values(), *(d.moves for d in missed.values())]
         shapes = {(1, 0)} | {(group.r, group.c) for some in all_moves for group in some.groups}
         by_rank = husimi_weights(basis)
@@ -258,9 +262,20 @@ class _Made(NamedTuple):
     symmetry: str | None
 
 
-def _occurrence(layout: MomentLayout, rows: np.ndarray) -> Occurrence:
-    multiplicity = layout.orbits.multiplicities(rows)
-    return Occurrence(*jax.device_put((multiplicity, index_table(layout.site_orbits[rows]))))
+def _dropped(layout: MomentLayout, rows: np.ndarray, moves: Moves) -> Dropped:
+    """Supports that are not kept, filled up and split as the moves into them are."""
+    return Dropped(moves, _occurrence(layout, rows, len(moves.slots), moves.mesh))
+
+
+def _occurrence(
+    layout: MomentLayout, rows: np.ndarray, n_rows: int | None = None, mesh: Mesh | None = None
+) -> Occurrence:
+    """How often supports occur, and where; up to `n_rows` with some that never do."""
+    n_rows = len(rows) if n_rows is None else n_rows
+    counts, orbits = np.zeros(n_rows), np.zeros((n_rows, rows.shape[1]), dtype=int)
+    counts[: len(rows)], orbits[: len(rows)] = layout.orbits.multiplicities(rows), layout.site_orbits[rows]
+    split = PartitionSpec(AXIS)
+    return Occurrence(*placed((counts, index_table(orbits)), (split, split), mesh))
 
 
 def _restricted(maps: LocalMaps, asked: np.ndarray) -> LocalMaps:

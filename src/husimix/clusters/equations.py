@@ -122,7 +122,7 @@ class Equations(eqx.Module):
         tables, _ = self._tables(point)
         total = jnp.zeros(n_orbits)
         for n, dropped in self.dropped.items():
-            rows = dropped.moves.total(point.moments, self.orbit_maps, tables)
+            rows = dropped.moves.rows(point.moments, self.orbit_maps, tables)
             total = total + dropped.occurrence.spread(jnp.square(rows) @ self._weights(n), n_orbits)
         return total
 

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -76,6 +76,10 @@ class Lookup(eqx.Module):
         values = taken(found.reshape(-1), places)
         return values if self.is_kept is None else values * self.is_kept[..., None]
 
+    def by_set(self) -> list[Array]:
+        """The tables with one entry for each set."""
+        return [x for x in (self.rows, self.patterns, self.is_kept) if x is not None]
+
 
 class TwoPlaces(eqx.Module):
     """The moments of sets of sites in two places far apart, M_A ⊗ M_B of the parts in each place.
@@ -98,6 +102,10 @@ class TwoPlaces(eqx.Module):
         first, second = (part.values(moments, maps) for part in (self.first, self.second))
         products = (first[..., :, None] * second[..., None, :]).reshape(*first.shape[:-1], -1)
         return jnp.take_along_axis(products, taken(self.strings, self.patterns).astype(int), axis=-1)
+
+    def by_set(self) -> list[Array]:
+        """The tables with one entry for each set."""
+        return [*self.first.by_set(), *self.second.by_set(), self.patterns]
 
 
 class Sites(eqx.Module):
@@ -190,10 +198,10 @@ class MomentLayout:
     def lookup(self, sets: np.ndarray) -> Lookup:
         """Of (R, n) different sites in any order along each row; what is not kept is 0."""
         found = self.orbits.canonical(sets)
-        return self.lookup_of(found, self.family.find(found.sites))
+        return jax.device_put(self.lookup_of(found, self.family.find(found.sites)))
 
     def lookup_of(self, found: Canonical, place: np.ndarray) -> Lookup:
-        """Of sets whose representatives and their places among the kept supports are known."""
+        """Of sets whose representatives and their places among the kept supports are known; in NumPy."""
         kept = place >= 0
         rows, variants, labels = np.where(kept, place, 0), None, None
         if len(self.orbits.maps) > 1:
@@ -201,12 +209,11 @@ class MomentLayout:
             distinct, rows = numbered_rows(keys)
             variants, labels = index_table(distinct[:, 0]), index_table(distinct[:, 1:])
         patterns, strings = axis_patterns(found.axes, self.letters)
-        is_kept = None if kept.all() else kept.astype(float)
-        tables = variants, labels, index_table(rows), patterns, strings, is_kept
-        return Lookup(*jax.device_put(tables), n=found.sites.shape[1])
+        is_kept: Any = None if kept.all() else kept.astype(float)
+        return Lookup(variants, labels, index_table(rows), patterns, strings, is_kept, n=found.sites.shape[1])
 
 
-def index_table(values: np.ndarray) -> np.ndarray:
+def index_table(values: np.ndarray) -> Any:
     """A table of places for `taken`."""
     return values.astype(np.uint32)
 
@@ -216,7 +223,7 @@ def taken(values: Array, places: Int[Array, "..."]) -> Array:
     return values.at[places].get(mode="promise_in_bounds")
 
 
-def axis_patterns(axes: np.ndarray, letters: int) -> tuple[np.ndarray, np.ndarray]:
+def axis_patterns(axes: np.ndarray, letters: int) -> tuple[Any, Any]:
     """The different orders of axes among (R, n), and where strings of letters stand in each.
 
     Returns:

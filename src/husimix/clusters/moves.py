@@ -4,7 +4,7 @@ A *move* s ← s' through a map on sites t adds a block of the map, contracted w
 those of s (docs/theory.md, eq. 29). Moves are grouped by the number n of sites of s, r of s∩t and c of u. All moves
 of a group that bring to the same sites s∩t of the same support are one *slot*, whose blocks are contracted in one go;
 slots have equally many moves, filled up with zeros, so that each group is one batched product. Everything here is array
-operations.
+operations. Several devices share the slots of large tables, each has those of its own supports.
 """
 
 import itertools
@@ -15,15 +15,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from husimix.clusters.blocks import BlockRows
 from husimix.clusters.moments import Lookup, MomentLayout, TwoPlaces, axis_patterns, index_table, taken
 from husimix.clusters.orbits import Canonical
-from husimix.clusters.rows import distinct_rows
-from husimix.physics.local_maps import LocalMaps
+from husimix.clusters.sharding import AXIS, Shares, mesh_for, placed, replicated
+from husimix.clusters.touching import Touching
 
-__all__ = ["Moves", "Touching", "moves_into", "reached_supports"]
+__all__ = ["MoveGroup", "Moves", "moves_into"]
 
 
 class MoveGroup(eqx.Module):
@@ -56,19 +57,28 @@ class MoveGroup(eqx.Module):
         values = values.reshape(*self.blocks.shape, letters ** (n - self.r), letters**self.c)
         return jnp.einsum("szkc,szrc->skr", values, block).reshape(-1, letters**n)
 
+    def by_slot(self) -> list[Any]:
+        """The tables with one row for each slot."""
+        return [self.blocks, *(() if self.source is None else self.source.by_set())]
+
 
 class Moves(eqx.Module):
     """All moves into the supports of n sites of a table.
 
     Attributes:
         n: how many sites they have.
+        n_supports: S.
+        mesh: the devices that share the slots; None where one has all of them.
         groups: by r and c.
-        slots: (S, Y) int, the slots of each support, counted through all groups; the number of all slots fills up.
-        patterns: (S, Y) int, how the letters on s∖t and s∩t of each become those of s.
+        slots: (S', Y) int, the slots of each support, counted through all groups of a device; the number of all of them
+            fills up, also the S' - S rows that make the shares of all devices equal.
+        patterns: (S', Y) int, how the letters on s∖t and s∩t of each become those of s.
         strings: (P, (D - 1)^n) int, for each pattern where each string of s stands among those of the slot.
     """
 
     n: int = eqx.field(static=True)
+    n_supports: int = eqx.field(static=True)
+    mesh: Mesh | None = eqx.field(static=True)
     groups: tuple[MoveGroup, ...]
     slots: Int[Array, "support slot"]
     patterns: Int[Array, "support slot"]
@@ -80,80 +90,50 @@ class Moves(eqx.Module):
         maps: Float[Array, "label letter letter"],
         tables: Mapping[tuple[int, int], Float[Array, "block row column"]],
     ) -> Float[Array, "support string"]:
-        """What all moves add to the moments of every support, (S, (D - 1)^n).
+        """What all moves add to the moments of every support, (S, (D - 1)^n), on every device; see `rows`."""
+        rows = self.rows(moments, maps, tables)
+        return rows if self.mesh is None else replicated(rows, self.mesh)[: self.n_supports]
 
-        Cost: (D - 1)^(n + c) multiplications for each move, and a gather of as many numbers as its source has.
+    def rows(
+        self,
+        moments: Mapping[int, Float[Array, "support string"]],
+        maps: Float[Array, "label letter letter"],
+        tables: Mapping[tuple[int, int], Float[Array, "block row column"]],
+    ) -> Float[Array, "row string"]:
+        """The same with the rows that fill up, (S', (D - 1)^n), split over the devices; those rows are 0.
+
+        Cost: (D - 1)^(n + c) multiplications for each move, and a gather of as many numbers as its source has; each of
+        k devices has one k-th of that, and of the memory for it.
         """
+        if self.mesh is None:
+            return self._own_rows(moments, maps, tables)
+        whole = PartitionSpec()
+        of_device = jax.shard_map(
+            Moves._own_rows, mesh=self.mesh, in_specs=(self.specs(), whole, whole, whole), out_specs=PartitionSpec(AXIS)
+        )
+        return of_device(self, moments, maps, tables)
+
+    def specs(self) -> Any:
+        """By table, whether devices share it."""
+
+        def shared(moves: Any) -> list[Any]:
+            return [moves.slots, moves.patterns, *(table for group in moves.groups for table in group.by_slot())]
+
+        specs = jax.tree.map(lambda _: PartitionSpec(), self)
+        return eqx.tree_at(shared, specs, replace_fn=lambda _: PartitionSpec(AXIS))
+
+    def _own_rows(
+        self,
+        moments: Mapping[int, Float[Array, "support string"]],
+        maps: Float[Array, "label letter letter"],
+        tables: Mapping[tuple[int, int], Float[Array, "block row column"]],
+    ) -> Float[Array, "row string"]:
+        """The rows of one device, by its share of the tables."""
         size = maps.shape[1] ** self.n
         brought = [group.brought(self.n, moments, maps, tables[group.r, group.c]) for group in self.groups]
         brought = jnp.concatenate([*brought, jnp.zeros((1, size))]).reshape(-1)
         places = self.slots[..., None] * size + taken(self.strings, self.patterns)
         return jnp.sum(taken(brought, places), axis=1)
-
-
-class Touching:
-    """Which maps touch which sites.
-
-    Args:
-        maps: by number of sites.
-        n_sites: N.
-    """
-
-    def __init__(self, maps: Sequence[LocalMaps], n_sites: int):
-        self.maps = tuple(maps)
-        self._tables = [self._table(some.sites, n_sites) for some in maps]
-
-    @staticmethod
-    def _table(sites: np.ndarray, n_sites: int) -> np.ndarray:
-        """(N, A) int, the maps on each site; -1 fills up."""
-        owners, order = sites.ravel(), np.argsort(sites.ravel(), kind="stable")
-        counts = np.bincount(owners, minlength=n_sites)
-        table = np.full((n_sites, int(counts.max(initial=0))), -1)
-        starts = np.cumsum(counts) - counts
-        ranked = owners[order]
-        table[ranked, np.arange(len(ranked)) - starts[ranked]] = order // sites.shape[1]
-        return table
-
-    def meetings(self, rows: np.ndarray) -> "Iterator[_Meetings]":
-        """Every map that shares sites with each of (S, n) supports, grouped by which of its sites they are."""
-        for kind, (some, table) in enumerate(zip(self.maps, self._tables, strict=True)):
-            found = table[rows]
-            support, first, _ = np.nonzero(found >= 0)
-            number = found[found >= 0]
-            same = some.sites[number][:, :, None] == rows[support][:, None, :]
-            inside, place = same.any(axis=2), same.argmax(axis=2)
-            # A map that meets a support in several sites is found from each of them: once is enough.
-            once = np.where(inside, place, rows.shape[1]).min(axis=1) == first
-            q = some.sites.shape[1]
-            for r in range(1, min(q, rows.shape[1]) + 1):
-                for mask in itertools.combinations(range(q), r):
-                    is_mask = np.isin(np.arange(q), mask)
-                    chosen = once & (inside == is_mask).all(axis=1)
-                    yield _Meetings(kind, mask, support[chosen], number[chosen], place[chosen][:, list(mask)])
-
-
-class _Meetings(NamedTuple):
-    """Maps of one kind that share the same of their sites with supports.
-
-    Attributes:
-        kind: which of `Touching.maps`.
-        mask: the places among the map's sites that are shared.
-        support: (E,) int.
-        number: (E,) int, the map.
-        places: (E, r) int, where the shared sites stand in the support.
-    """
-
-    kind: int
-    mask: tuple[int, ...]
-    support: np.ndarray
-    number: np.ndarray
-    places: np.ndarray
-
-    def rest(self, rows: np.ndarray) -> np.ndarray:
-        """(E, n - r) int, the sites of the supports that are not shared."""
-        chosen, n = rows[self.support], rows.shape[1]
-        kept = (np.arange(n)[None, :, None] != self.places[:, None, :]).all(axis=2)
-        return chosen[kept].reshape(len(chosen), n - self.places.shape[1])
 
 
 class _Records(NamedTuple):
@@ -205,42 +185,16 @@ def moves_into(rows: np.ndarray, layout: MomentLayout, touching: Touching, block
             source, support = np.delete(rows, place, axis=1), np.arange(len(rows))
             places, block = np.full((len(rows), 1), place), block_rows.of_sites(rows[:, place])
             records.setdefault((1, 0), []).append(_Records(support, places, block, source))
-    parts = [part for (r, c), some in sorted(records.items()) for part in _groups(n, r, c, some, layout, block_rows)]
-    owners = np.concatenate([np.zeros(0, dtype=int), *(part.support for part in parts)])
-    places = np.concatenate([np.zeros((0, n), dtype=int), *(part.axes for part in parts)])
-    slots = _by_owner(owners, len(rows))
-    patterns, strings = axis_patterns(np.concatenate([places, np.arange(n)[None]]), layout.letters)
-    tables = {"slots": index_table(slots), "patterns": patterns[slots], "strings": strings}
-    return Moves(n=n, groups=tuple(part.group for part in parts), **jax.device_put(tables))
-
-
-def reached_supports(layout: MomentLayout, touching: Touching) -> dict[int, np.ndarray]:
-    """The supports of two and more sites that maps reach from kept ones and that are not kept, one of each orbit.
-
-    A map on t that meets s' reaches (s'∖t) ∪ e for every e ⊆ t; from no site it reaches every e ⊆ t. Where supports in
-    two places far apart are kept, those that are not are products of their parts, and left out.
-    """
-    found: dict[int, list[np.ndarray]] = {}
-    for some in touching.maps:
-        for n in range(2, some.sites.shape[1] + 1):
-            for chosen in itertools.combinations(range(some.sites.shape[1]), n):
-                found.setdefault(n, []).append(some.sites[:, list(chosen)])
-    for rows in layout.family.by_size.values():
-        for met in touching.meetings(rows):
-            rest, sites = met.rest(rows), touching.maps[met.kind].sites[met.number]
-            for e in range(1, sites.shape[1] + 1):
-                for chosen in itertools.combinations(range(sites.shape[1]), e):
-                    reached = np.concatenate([rest, sites[:, list(chosen)]], axis=1)
-                    if reached.shape[1] >= 2:
-                        found.setdefault(reached.shape[1], []).append(reached)
-    dropped = {}
-    for n, parts in sorted(found.items()):
-        canonical = layout.orbits.canonical(distinct_rows(np.sort(np.concatenate(parts), axis=1))).sites
-        distinct = distinct_rows(canonical)
-        left = distinct[(layout.family.find(distinct) < 0) & ~layout.family.in_two_places(distinct).any(axis=1)]
-        if len(left):
-            dropped[n] = left
-    return dropped
+    n_gathered = sum(
+        layout.letters ** part.source.shape[1] * len(part.support) for some in records.values() for part in some
+    )
+    mesh = mesh_for(n_gathered)
+    shares = Shares(len(rows), 1 if mesh is None else mesh.size)
+    parts = [
+        part for (r, c), some in sorted(records.items()) for part in _groups(n, r, c, some, layout, block_rows, shares)
+    ]
+    moves = _joined(n, parts, layout.letters, shares, mesh)
+    return placed(moves, moves.specs(), mesh)
 
 
 class _Part(NamedTuple):
@@ -248,35 +202,65 @@ class _Part(NamedTuple):
 
     Attributes:
         group: of moves.
-        support: (slots,) int, the support of each slot.
-        axes: (slots, n) int, which axis of a slot each site of the support is.
+        support: (R,) int, the support of each slot, without those that fill up.
+        axes: (R, n) int, which axis of a slot each site of the support is.
+        place: (R,) int, where each slot stands on its device.
+        width: how many slots each device has.
     """
 
     group: MoveGroup
     support: np.ndarray
     axes: np.ndarray
+    place: np.ndarray
+    width: int
+
+
+def _joined(n: int, parts: Sequence[_Part], letters: int, shares: Shares, mesh: Mesh | None) -> Moves:
+    """The moves of all groups, in NumPy."""
+    starts = np.cumsum([0, *(part.width for part in parts)])
+    filler = int(starts[-1])
+    owners = np.concatenate([np.zeros(0, dtype=int), *(part.support for part in parts)])
+    numbers = np.concatenate([*(part.place + start for part, start in zip(parts, starts, strict=False)), [filler]])
+    axes = np.concatenate([np.zeros((0, n), dtype=int), *(part.axes for part in parts), np.arange(n)[None]])
+    slots = _by_owner(owners, shares.n_rows)
+    patterns, strings = axis_patterns(axes, letters)
+    return Moves(
+        n=n,
+        n_supports=shares.n_supports,
+        mesh=mesh,
+        groups=tuple(part.group for part in parts),
+        slots=index_table(numbers[slots]),
+        patterns=patterns[slots],
+        strings=strings,
+    )
 
 
 def _groups(
-    n: int, r: int, c: int, records: list[_Records], layout: MomentLayout, block_rows: BlockRows
+    n: int,
+    r: int,
+    c: int,
+    records: list[_Records],
+    layout: MomentLayout,
+    block_rows: BlockRows,
+    shares: Shares,
 ) -> Iterator[_Part]:
     """The groups of some moves: those from kept supports, and from products of two that are far apart."""
     moves = _Records(*(np.concatenate(x) for x in zip(*records, strict=True)))
     if not moves.source.shape[1]:
-        yield _part(n, r, c, moves, lambda table: None, block_rows)
+        yield _part(n, r, c, moves, lambda table: None, block_rows, shares)
         return
     found = layout.orbits.canonical(moves.source)
     place = layout.family.find(found.sites)
     kept = place >= 0
     if kept.any():
         lookup = layout.lookup_of(Canonical(*(x[kept] for x in found)), place[kept])
-        yield _part(n, r, c, moves.of(kept), lambda table: _arranged(lookup, table), block_rows)
+        yield _part(n, r, c, moves.of(kept), lambda table: _arranged(lookup, table), block_rows, shares)
     first = layout.family.in_two_places(moves.source) & ~kept[:, None]
     for count in np.unique(first.sum(axis=1)):
         chosen = (first.sum(axis=1) == count) & (count > 0)
         if chosen.any():
             far, products = _products(moves.of(chosen), first[chosen], layout)
-            yield _part(n, r, c, far, lambda table, p=products: _arranged(p, table), block_rows)
+            yield _part(n, r, c, far, lambda table, p=products: _arranged(p, table), block_rows, shares)
 
 
 def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple[_Records, TwoPlaces]:
@@ -292,16 +276,16 @@ def _products(moves: _Records, first: np.ndarray, layout: MomentLayout) -> tuple
         for part, place in zip(found, places, strict=True)
     )
     patterns, strings = axis_patterns(np.argsort(order, axis=1, kind="stable")[kept], layout.letters)
-    return moves.of(kept), TwoPlaces(one, other, jax.device_put(patterns), jax.device_put(strings))
+    return moves.of(kept), TwoPlaces(one, other, patterns, strings)
 
 
-def _arranged(source: Any, table: Callable[[Any], np.ndarray]) -> Any:
+def _arranged(source: Any, table: Callable[[Any], Any]) -> Any:
     """A source of moves one after the other, with its rows and patterns put into the table of slots."""
     if isinstance(source, TwoPlaces):
         first, second = (_arranged(part, table) for part in (source.first, source.second))
-        return TwoPlaces(first, second, jax.device_put(table(source.patterns)), source.strings)
-    placed = jax.device_put((table(source.rows), table(source.patterns)))
-    return eqx.tree_at(lambda lookup: (lookup.rows, lookup.patterns), source, placed)
+        return TwoPlaces(first, second, table(source.patterns), source.strings)
+    arranged = table(source.rows), table(source.patterns)
+    return eqx.tree_at(lambda lookup: (lookup.rows, lookup.patterns), source, arranged)
 
 
 def _part(
@@ -309,8 +293,9 @@ def _part(
     r: int,
     c: int,
     moves: _Records,
-    arranged: Callable[[Callable[[Any], np.ndarray]], Lookup | TwoPlaces | None],
+    arranged: Callable[[Callable[[Any], Any]], Lookup | TwoPlaces | None],
     block_rows: BlockRows,
+    shares: Shares,
 ) -> _Part:
     """A group of moves, put into slots."""
     key = moves.support * n**r + moves.places @ n ** np.arange(r)
@@ -319,18 +304,19 @@ def _part(
     order = np.argsort(slot, kind="stable")
     starts = np.searchsorted(slot[order], np.arange(len(slots)))
     position = np.arange(len(order)) - starts[slot[order]]
-    at = slot[order], position
-    shape = len(slots), int(position.max(initial=0)) + 1
+    support = moves.support[first]
+    device, place, width = shares.numbered(support)
+    at = (device * width + place)[slot[order]], position
+    shape = shares.n_devices * width, int(position.max(initial=0)) + 1
 
-    def table(values: Any, filler: int = 0) -> np.ndarray:
+    def table(values: Any, filler: int = 0) -> Any:
         # Places that no move fills read some moment, and multiply it by the block that is 0.
         filled = np.full(shape, filler)
         filled[at] = np.asarray(values)[order]
         return index_table(filled)
 
-    blocks = jax.device_put(table(moves.block, block_rows.zero(r, c)))
-    group = MoveGroup(r=r, c=c, source=arranged(table), blocks=blocks)
-    return _Part(group, moves.support[first], _slot_axes(moves.places[first], n))
+    group = MoveGroup(r=r, c=c, source=arranged(table), blocks=table(moves.block, block_rows.zero(r, c)))
+    return _Part(group, support, _slot_axes(moves.places[first], n), place, width)
 
 
 def _slot_axes(places: np.ndarray, n: int) -> np.ndarray:

@@ -6,7 +6,7 @@ one of the operations that lead there. What breaks the ties is no state of that 
 where rounding could let it grow.
 """
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -69,10 +69,11 @@ class Symmetrisation(eqx.Module):
 def _tied(layout: MomentLayout, rows: np.ndarray) -> _Tied | None:
     owners, images = layout.orbits.stabilisers(rows)
     counts = np.bincount(owners, minlength=len(rows))
-    chosen, places = counts[owners] > 1, np.flatnonzero(counts > 1)
-    if not len(places):
+    chosen, tied = counts[owners] > 1, np.flatnonzero(counts > 1)
+    if not len(tied):
         return None
     owners, images = owners[chosen], type(images)(*(part[chosen] for part in images))
-    numbers = np.searchsorted(places, owners).astype(np.int32)
-    placed = jax.device_put((numbers, 1.0 / counts[owners], places.astype(np.int32)))
-    return _Tied(layout.lookup_of(images, owners), *placed)
+    numbers: Any = np.searchsorted(tied, owners).astype(np.int32)
+    shares: Any = 1.0 / counts[owners]
+    places: Any = tied.astype(np.int32)
+    return jax.device_put(_Tied(layout.lookup_of(images, owners), numbers, shares, places))

@@ -9,11 +9,11 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
-from husimix._errors import RefusalError, refusal
+from husimix._errors import refusal
 from husimix.clusters.orbits import Orbits
 from husimix.clusters.rows import distinct_rows, rows_in
 
-__all__ = ["Family", "MemoryLimitError", "Neighbours", "bytes_per_number", "family_of"]
+__all__ = ["Family", "Neighbours", "bytes_per_number", "family_of"]
 
 # Bytes for each number kept, and for each neighbour of a site more: the moment itself, the stages of a step, and what
 # tables of moves gather, which are as many as there are maps that meet a support.
@@ -21,19 +21,6 @@ _BYTES = 600
 _GIB = 2**30
 # Pairs of clusters whose distances are looked at together.
 _PAIRS_AT_ONCE = 1_000_000
-
-
-class MemoryLimitError(RefusalError):
-    """More numbers than there is memory for.
-
-    Attributes:
-        n_numbers: about how many, or at least how many.
-        memory: GiB that they would take.
-    """
-
-    def __init__(self, error: RefusalError, n_numbers: int, memory: float):
-        super().__init__(*error.args)
-        self.n_numbers, self.memory = n_numbers, memory
 
 
 class Neighbours(NamedTuple):
@@ -239,5 +226,4 @@ def _check_memory(n_numbers: float, neighbours: Neighbours, size: int, memory_li
     if needed > memory_limit:
         fix = "Choose a smaller size, fewer pairs or extra supports, give `neighbours` a cutoff, or raise memory_limit."
         got = f"{size}: about {n_numbers:.1e} numbers, {needed:.1f} GiB of {memory_limit:g} GiB allowed"
-        error = refusal("size", "give a set of supports that fits into memory", got, fix)
-        raise MemoryLimitError(error, int(n_numbers), needed)
+        raise refusal("size", "give a set of supports that fits into memory", got, fix, int(n_numbers), needed)
