@@ -26,6 +26,7 @@ from husimix.solve.steps import (
     begin,
     continued,
     is_finite,
+    restored,
     snapshots,
 )
 from husimix.state import AbstractState, History
@@ -160,7 +161,9 @@ class Chunk(NamedTuple):
 
     def point(self) -> Point:
         """Where the run is, in terms of `motion`."""
-        return self.motion.restored(self.run.moving.point)
+        if self.rows and self.rows[-1].t == self.time and self.rows[-1].motion is self.motion:
+            return self.rows[-1].point
+        return restored(self.motion, self.run.moving.point)
 
     def history(self) -> History:
         """What has accrued up to where the run is."""

@@ -12,7 +12,18 @@ from jaxtyping import Array, Bool, Complex, Float, Int, PyTree
 from husimix.ansatz import AbstractMotion, Adapted, Certificate, LocalValues, Point
 from husimix.state import History
 
-__all__ = ["Ended", "RunState", "Snapshot", "StepControl", "advance", "begin", "continued", "is_finite", "snapshots"]
+__all__ = [
+    "Ended",
+    "RunState",
+    "Snapshot",
+    "StepControl",
+    "advance",
+    "begin",
+    "continued",
+    "is_finite",
+    "restored",
+    "snapshots",
+]
 
 # Attempted steps between two times at which the host regains control.
 _CHUNK = 8
@@ -303,6 +314,12 @@ def snapshots(
     means: Totals = jax.tree.map(lambda x, y: (x - y) / elapsed.reshape(-1, *(1,) * (x.ndim - 1)), totals, before)
     found = Snapshot(point, local_values, observables, numbers, means.report, means.certificate, totals)
     return run._replace(saved_t=instants[-1], saved=jax.tree.map(lambda x: x[-1], totals)), found
+
+
+@eqx.filter_jit
+def restored(motion: AbstractMotion, point: Point) -> Point:
+    """See `AbstractMotion.restored`: one program where operations one by one would be compiled each."""
+    return motion.restored(point)
 
 
 @eqx.filter_jit
