@@ -26,7 +26,7 @@ from husimix.physics.local_maps import local_maps
 
 RESULTS = Path(__file__).parent / "results" / "supports.md"
 FLOWS = ("peak", "integral", "discounted")
-"""How the flow into a support is valued: at its highest, over all times, or as the size of the moment that it drives."""
+"""What the flow into a support is valued by: its peak, its integral, or the size of the moment that it drives."""
 HINDSIGHT = "hindsight"
 """Valued by the moments that supports turn out to have where all are kept, which no run of fewer numbers knows."""
 LETTERS = 3
@@ -74,7 +74,7 @@ def random_bonds(n: int, g: float) -> hx.Lindbladian:
     """A chain in a strong drive whose couplings V are uniform in [0, 5] γ."""
     lattice = hx.Lattice.chain(n)
     random = np.random.default_rng(4)
-    terms = [random.uniform(0, 5) / 4 * hx.pauli("zz", i, j) for i, j in lattice.bonds()]
+    terms = [float(random.uniform(0, 5)) / 4 * hx.pauli("zz", i, j) for i, j in lattice.bonds()]
     terms += [g / 2 * hx.sigmax(i) for i in range(n)]
     return hx.Lindbladian(hx.operator_sum(terms), [hx.Dissipator(hx.sigmam(i), 1.0) for i in range(n)], lattice=lattice)
 
@@ -270,15 +270,14 @@ def rows(system: System) -> tuple[list[str], dict[tuple[str, int], np.ndarray]]:
     if system.bonds is not None:
         for m in (2, 3):
             told(f"m = {m}, all couplings", rung(system, m, None))
-    known = {support: float(x.max()) ** 2 for support, x in masked.moments(masked.path(frozenset(masked.places))).items()}
+    moments = masked.moments(masked.path(frozenset(masked.places)))
+    known = {support: float(values.max()) ** 2 for support, values in moments.items()}
     for score in (*FLOWS, HINDSIGHT):
         family = ladder[2]
         for m in (3, 4):
             budget = numbers(ladder[m], n)
-            if score == HINDSIGHT:
-                family = grown(family, known, budget, n)
-            else:
-                family = chosen(masked, family, score, budget)
+            in_hindsight = score == HINDSIGHT
+            family = grown(family, known, budget, n) if in_hindsight else chosen(masked, family, score, budget)
             gains[score, m] = np.array(errors[m]) / told(f"{score}, as many as m = {m}", family)
     return lines, gains
 
@@ -288,8 +287,8 @@ def report(found: dict[str, tuple[list[str], dict]]) -> str:
     columns = [(score, m) for score in (*FLOWS, HINDSIGHT) for m in (3, 4)]
     head = " | ".join(f"{score}, m = {m}" for score, m in columns)
     text = [
-        "Supports chosen by the flow into them, against clusters of m sites, at equal numbers kept: how many times smaller",
-        "the worst error of any one-site value at any time is, and in brackets the root mean square error.",
+        "Supports chosen by the flow into them, against clusters of m sites, at equal numbers kept: how many times",
+        "smaller the worst error of any one-site value at any time is, and in brackets the root mean square error.",
         "",
         f"| system | {head} |",
         "|---" * (1 + len(columns)) + "|",
