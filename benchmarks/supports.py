@@ -57,24 +57,24 @@ class System(NamedTuple):
     largest: int = 5
 
 
-def power_law(n: int, exponent: float, V: float, g: float) -> hx.Lindbladian:
-    """Spins at random places in a square of side √n, H = (V/4) Σ σz σz / r^α + (g/2) Σ σx, with decay."""
-    random, places = np.random.default_rng(3), []
+def power_law(n: int, exponent: float, seed: int) -> hx.Lindbladian:
+    """Spins at random places in a square of side √n, H = (V/4) Σ σz σz / r^α + (g/2) Σ σx, V = 3γ, g = 2γ, decay."""
+    random, places = np.random.default_rng(seed), []
     while len(places) < n:
         place = random.uniform(0, np.sqrt(n), 2)
         if all(np.linalg.norm(place - other) > 0.7 for other in places):
             places.append(place)
-    terms = [g / 2 * hx.sigmax(i) for i in range(n)]
+    terms = [1.0 * hx.sigmax(i) for i in range(n)]
     for i, j in itertools.combinations(range(n), 2):
-        terms.append(V / 4 / np.linalg.norm(places[i] - places[j]) ** exponent * hx.pauli("zz", i, j))
+        terms.append(0.75 / np.linalg.norm(places[i] - places[j]) ** exponent * hx.pauli("zz", i, j))
     return hx.Lindbladian(hx.operator_sum(terms), [hx.Dissipator(hx.sigmam(i), 1.0) for i in range(n)], n_sites=n)
 
 
 def random_bonds(n: int, g: float) -> hx.Lindbladian:
-    """A chain in a strong drive whose couplings V are uniform in [0, 5] γ."""
+    """A chain in a strong drive whose couplings V are uniform in [1, 6] γ."""
     lattice = hx.Lattice.chain(n)
     random = np.random.default_rng(4)
-    terms = [float(random.uniform(0, 5)) / 4 * hx.pauli("zz", i, j) for i, j in lattice.bonds()]
+    terms = [float(random.uniform(1, 6)) / 4 * hx.pauli("zz", i, j) for i, j in lattice.bonds()]
     terms += [g / 2 * hx.sigmax(i) for i in range(n)]
     return hx.Lindbladian(hx.operator_sum(terms), [hx.Dissipator(hx.sigmam(i), 1.0) for i in range(n)], lattice=lattice)
 
@@ -99,8 +99,10 @@ def systems() -> tuple[System, ...]:
     return (
         System("open chain of 7, V = g = 5", ising(hx.Lattice.chain(7), V=5.0, g=5.0)),
         System("chain of 7, random couplings, g = 8", random_bonds(7, 8.0)),
-        System("7 spins at random, 1/r³, V = 3, g = 2", power_law(7, 3, 3.0, 2.0), bonds=9),
-        System("7 spins at random, 1/r⁶, V = 3, g = 2", power_law(7, 6, 3.0, 2.0), bonds=9),
+        System("7 spins at random, 1/r³", power_law(7, 3, seed=3), bonds=9),
+        System("7 spins at other places, 1/r³", power_law(7, 3, seed=5), bonds=9),
+        System("7 spins at random, 1/r⁶", power_law(7, 6, seed=3), bonds=9),
+        System("7 spins at other places, 1/r⁶", power_law(7, 6, seed=5), bonds=9),
         System("2×4, random fields, V = 2, g = 2.5", in_random_fields(ising(patch, V=2.0, g=2.5), seed=1), largest=4),
         System("Heisenberg ladder 2×4, random", heisenberg_ladder(4), checkered, end=2.0, largest=4),
     )
