@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 from common import Problem
+from threadpoolctl import threadpool_limits
 
 import husimix as hx
 from husimix.physics.operators import Operator
@@ -184,8 +185,10 @@ def _record(chain: Chain, advance, state, problem: Problem, patience: float = np
     began, observables = time.perf_counter(), list(problem.observables.values())
     values = np.full((len(observables), len(problem.times)), np.nan)
     values[:, 0] = chain.measure(state, observables)
-    for n in range(1, len(problem.times)):
-        if time.perf_counter() - began > patience:
-            break
-        values[:, n] = chain.measure(advance(), observables)
+    # Matrices as small as these gain nothing from several threads of the BLAS, which wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for n in range(1, len(problem.times)):
+            if time.perf_counter() - began > patience:
+                break
+            values[:, n] = chain.measure(advance(), observables)
     return values
