@@ -288,9 +288,11 @@ def draw(results: Results, target: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, len(AXES), figsize=(17, 8), sharex="col", layout="constrained")
+    names = [name for name in AXES if any(series.axis == name for series, _ in results)]
+    size = 4.25 * len(names), 8
+    figure, panels = plt.subplots(2, len(names), figsize=size, sharex="col", squeeze=False, layout="constrained")
     rows_of = (("velocity", 1e3, "time of one velocity (ms)"), ("buffers", 1.0, "memory (MiB)"))
-    for column, axis in enumerate(AXES):
+    for column, axis in enumerate(names):
         chosen = [(series, rows) for series, rows in results if series.axis == axis]
         for panel, (name, unit, label) in zip(panels[:, column], rows_of, strict=True):
             for (series, rows), colour, marker in zip(chosen, COLOURS, MARKERS, strict=False):
