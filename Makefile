@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test test-all lint format docs paper beyond bench compare clean help
+.PHONY: demo test test-all lint format docs paper beyond bench bench-long compare clean help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -45,17 +45,17 @@ beyond: $(VENV)/.installed    ## what the paper does not have: figures in exampl
 	for script in quench_32x32 xyz_transition disorder_8x8 hysteresis; do \
 	  $(RUN)/python examples/beyond/$$script.py || exit 1; done
 
-bench: $(VENV)/.installed     ## the tables in benchmarks/results
+bench: $(VENV)/.installed     ## accuracy, time and scaling of both ansaetze: tables in benchmarks/results, about 10 minutes
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
-	$(RUN)/python benchmarks/accuracy.py
-	$(RUN)/python benchmarks/runs.py
-	$(RUN)/python benchmarks/kernels.py
-	$(RUN)/python benchmarks/scaling.py
-	HUSIMIX_CACHE=off $(RUN)/python benchmarks/peers.py  # its first runs are to compile
+	for script in clusters runs kernels scaling; do $(RUN)/python benchmarks/$$script.py || exit 1; done
 
-compare: $(VENV)/.installed   ## husimix beside tensor networks, cumulants, mean field: benchmarks/results/comparison.md
+compare: $(VENV)/.installed   ## other methods on the same problems: benchmarks/results/comparison.md, peers.md, about 10 minutes
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
-	$(RUN)/python benchmarks/comparison.py
+	for script in comparison peers; do HUSIMIX_CACHE=off $(RUN)/python benchmarks/$$script.py || exit 1; done
+
+bench-long: $(VENV)/.installed  ## all other tables: accuracy 3, steady 5, trust 10, tolerance 15, tying 60 minutes
+	$(RUN)/python -m pip install --quiet -e ".[bench]"
+	for script in accuracy steady trust tolerance tying; do HUSIMIX_CACHE=off $(RUN)/python benchmarks/$$script.py || exit 1; done
 
 clean:           ## remove what the targets made, except results
 	rm -rf $(VENV) docs/_build docs/jupyter_execute demo build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,16 +1,15 @@
 """Accuracy and time of mixtures next to exact integration: manifolds, metrics and uses of symmetry, K by K.
 
 Each row is the median over three seeds on one problem; QuTiP solves the same problem in the same process. Writes
-benchmarks/results/accuracy.md, in about three minutes on two idle cores.
+accuracy.md, in about three minutes on two idle cores. Of clusters: clusters.py.
 """
 
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from common import bond_mean
-from machine import machine_line
+from machine import machine_line, options, write
 
 import husimix as hx
 from husimix.physics.symmetry.point_group import point_group
@@ -88,6 +87,8 @@ def measure(model, state, observables, exact, choice):
 
 
 def main():
+    asked = options(__doc__)
+    cases = [(*CASES[-1][:2], mixtures(2))] if asked.quick else CASES
     lines = [
         "# Accuracy next to exact integration",
         "",
@@ -103,7 +104,7 @@ def main():
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     print(*lines, sep="\n")
-    for name, model, choices in CASES:
+    for name, model, choices in cases:
         lattice = model.lattice
         state = hx.product_state(lattice.n_sites, "+x" if name.startswith("XYZ") else "down")
         observables = {"zz": bond_mean(lattice, "zz")}
@@ -119,9 +120,7 @@ def main():
                 f"{rms:.1e} | {seconds:.2f} | {steps:.0f} | {qutip_seconds:.1f} | {qutip_seconds / seconds:.1f} |"
             )
             print(lines[-1], flush=True)
-    target = Path(__file__).parent / "results" / "accuracy.md"
-    target.write_text("\n".join(lines) + "\n")
-    print(f"Wrote {target}")
+    write(asked, "accuracy.md", "\n".join(lines))
 
 
 if __name__ == "__main__":

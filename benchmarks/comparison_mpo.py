@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+from common import Problem
+from threadpoolctl import threadpool_limits
 
 import husimix as hx
 from husimix.physics.operators import Operator
@@ -17,21 +19,6 @@ from husimix.physics.products import sum_of_products
 
 CUTOFF = 1e-10
 """Singular values below this fraction of the largest are dropped whatever the bond dimension."""
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """What a run gives.
-
-    Attributes:
-        values: (O, T) expectation values, nan at times that were not reached.
-        reached: the last time that was reached.
-        bond: the largest bond dimension at the end.
-    """
-
-    values: np.ndarray
-    reached: float
-    bond: int
 
 
 class Chain:
@@ -56,10 +43,6 @@ class Chain:
                 term = weight * (np.kron(a, b) if i < j else np.kron(b, a))
                 pair = (min(i, j), max(i, j))
                 self.pairs[pair] = self.pairs.get(pair, 0) + term
-
-    @property
-    def is_chain(self) -> bool:
-        return all(j == i + 1 for i, j in self.pairs)
 
     def start(self, bloch: np.ndarray):
         import quimb.tensor as qtn
@@ -92,95 +75,120 @@ class Chain:
         return np.array([sum(f.real * entry(p) for p, f in o.terms.items()) for o in observables]) / left[-1][0]
 
 
-def evolve(
-    chain: Chain,
-    bloch: np.ndarray,
-    times: np.ndarray,
-    observables: Sequence[Operator],
-    bond: int,
-    steps: int = 1,
-    order: int = 2,
-    patience: float = np.inf,
-) -> Evolution:
-    """Evolve a product state by TEBD, all two-site terms between neighbours in the line.
+@dataclass(frozen=True)
+class Tebd:
+    """Evolution of a chain by TEBD, all two-site terms between neighbours.
 
     Args:
-        chain: the generator.
-        bloch: (N, 3) Bloch vectors of the initial state.
-        times: (T,) equally spaced save times.
-        observables: what to measure.
-        bond: the largest bond dimension.
-        steps: time steps between save times.
-        order: of the Trotter decomposition, 2 or 4.
-        patience: seconds after which the run is given up.
-
-    Returns:
-        An `Evolution`.
+        bond: χ, the largest bond dimension.
+        step: of time, at most; what divides the save times is taken.
     """
-    import quimb.tensor as qtn
 
-    # In imaginary time, exp(-H dt) with H = -𝓛. It normalises the state, which dividing by the trace undoes.
-    pairs = {pair: -term for pair, term in chain.pairs.items()}
-    generator = qtn.LocalHam1D(chain.n_sites, H2=pairs, H1={i: -a for i, a in enumerate(chain.one_site)})
-    options = {"max_bond": bond, "cutoff": CUTOFF, "cutoff_mode": "rel"}
-    dt = (times[1] - times[0]) / steps
-    tebd = qtn.TEBD(chain.start(bloch), generator, dt=dt, split_opts=options, progbar=False, imag=True)
+    bond: int
+    step: float
 
-    def advance():
-        for n in range(steps):
-            # A queued sweep is joined with the equal one that begins the next step.
-            tebd.step(order=order, queue=n < steps - 1)
-        return tebd.pt
+    @property
+    def settings(self) -> str:
+        """As tables tell it."""
+        return f"χ = {self.bond}, step {self.step:g}"
 
-    return _record(chain, advance, chain.start(bloch), times, observables, patience)
+    def solve(self, problem: Problem) -> np.ndarray:
+        """(O, T) expectation values."""
+        import quimb.tensor as qtn
+
+        chain = Chain(problem.model)
+        # In imaginary time, exp(-H dt) with H = -𝓛. It normalises the state, which dividing by the trace undoes.
+        pairs = {pair: -term for pair, term in chain.pairs.items()}
+        generator = qtn.LocalHam1D(chain.n_sites, H2=pairs, H1={i: -a for i, a in enumerate(chain.one_site)})
+        options = {"max_bond": self.bond, "cutoff": CUTOFF, "cutoff_mode": "rel"}
+        steps, dt = steps_between(problem.times, self.step)
+        start = chain.start(problem.bloch)
+        tebd = qtn.TEBD(start, generator, dt=dt, split_opts=options, progbar=False, imag=True)
+
+        def advance():
+            for n in range(steps):
+                # A queued sweep is joined with the equal one that begins the next step.
+                tebd.step(order=2, queue=n < steps - 1)
+            return tebd.pt
+
+        return _record(chain, advance, start, problem)
 
 
-def evolve_folded(
-    chain: Chain,
-    bloch: np.ndarray,
-    times: np.ndarray,
-    observables: Sequence[Operator],
-    bond: int,
-    steps: int = 1,
-    patience: float = np.inf,
-) -> Evolution:
-    """As `evolve`, for terms between any two sites of the line: the second one is swapped next to the first and back.
+@dataclass(frozen=True)
+class FoldedTebd:
+    """As `Tebd`, on an L×L torus: the line goes back and forth over folded rows and columns, and the second site of a
+    term is swapped next to the first and back.
 
     One pass over the couplings between two half steps of the one-site terms. This is of second order where couplings
     commute with each other, as in the Ising model.
+
+    Args:
+        bond, step: as in `Tebd`.
+        length: L.
+        patience: seconds after which the run is given up; what it has not reached is nan.
     """
-    dt = (times[1] - times[0]) / steps
-    halves = [scipy.linalg.expm(0.5 * dt * a) for a in chain.one_site]
-    gates = {pair: scipy.linalg.expm(dt * term) for pair, term in sorted(chain.pairs.items())}
-    state, info = chain.start(bloch), {"cur_orthog": (0, 0)}
-    options = {"max_bond": bond, "cutoff": CUTOFF, "cutoff_mode": "rel", "info": info}
 
-    def one_site():
-        for i, gate in enumerate(halves):
-            state.gate_(gate, i, contract=True)
-        # These maps are no unitary ones: nothing is orthogonal after them.
-        info["cur_orthog"] = (0, chain.n_sites - 1)
-        state.canonicalize_(0, info=info)
+    bond: int
+    step: float
+    length: int
+    patience: float = np.inf
 
-    def advance():
-        for _ in range(steps):
-            one_site()
-            for pair, gate in gates.items():
-                state.gate_with_auto_swap(gate, pair, inplace=True, **options)
-            one_site()
-            state[0].modify(data=state[0].data / state[0].norm())
-        return state
+    @property
+    def settings(self) -> str:
+        return f"χ = {self.bond}, step {self.step:g}"
 
-    return _record(chain, advance, state, times, observables, patience)
+    def solve(self, problem: Problem) -> np.ndarray:
+        chain = Chain(problem.model, folded_order(self.length))
+        steps, dt = steps_between(problem.times, self.step)
+        halves = [scipy.linalg.expm(0.5 * dt * a) for a in chain.one_site]
+        gates = {pair: scipy.linalg.expm(dt * term) for pair, term in sorted(chain.pairs.items())}
+        state, info = chain.start(problem.bloch), {"cur_orthog": (0, 0)}
+        options = {"max_bond": self.bond, "cutoff": CUTOFF, "cutoff_mode": "rel", "info": info}
+
+        def one_site():
+            for i, gate in enumerate(halves):
+                state.gate_(gate, i, contract=True)
+            # These maps are no unitary ones: nothing is orthogonal after them.
+            info["cur_orthog"] = (0, chain.n_sites - 1)
+            state.canonicalize_(0, info=info)
+
+        def advance():
+            for _ in range(steps):
+                one_site()
+                for pair, gate in gates.items():
+                    state.gate_with_auto_swap(gate, pair, inplace=True, **options)
+                one_site()
+                state[0].modify(data=state[0].data / state[0].norm())
+            return state
+
+        return _record(chain, advance, state, problem, self.patience)
 
 
-def _record(chain: Chain, advance, state, times, observables, patience: float) -> Evolution:
-    began = time.perf_counter()
-    values = np.full((len(observables), len(times)), np.nan)
-    values[:, 0], reached = chain.measure(state, observables), 0
-    for n in range(1, len(times)):
-        if time.perf_counter() - began > patience:
-            break
-        state = advance()
-        values[:, n], reached = chain.measure(state, observables), n
-    return Evolution(values, float(times[reached]), state.max_bond())
+def folded_order(length: int) -> np.ndarray:
+    """The sites of an L×L torus in a line that goes back and forth, with rows and columns folded.
+
+    Folding (0, L-1, 1, L-2, ...) keeps neighbours across the periodic boundary within two rows or two columns.
+    """
+    ends = [n // 2 if n % 2 == 0 else length - 1 - n // 2 for n in range(length)]
+    rows = [[row * length + column for column in ends] for row in ends]
+    return np.concatenate([row[::-1] if n % 2 else row for n, row in enumerate(rows)])
+
+
+def steps_between(times: np.ndarray, step: float) -> tuple[int, float]:
+    """How many steps lie between two save times, and how long they are."""
+    apart = times[1] - times[0]
+    steps = max(1, round(apart / step))
+    return steps, apart / steps
+
+
+def _record(chain: Chain, advance, state, problem: Problem, patience: float = np.inf) -> np.ndarray:
+    began, observables = time.perf_counter(), list(problem.observables.values())
+    values = np.full((len(observables), len(problem.times)), np.nan)
+    values[:, 0] = chain.measure(state, observables)
+    # Matrices as small as these gain nothing from several threads of the BLAS, which wait for each other.
+    with threadpool_limits(1, user_api="blas"):
+        for n in range(1, len(problem.times)):
+            if time.perf_counter() - began > patience:
+                break
+            values[:, n] = chain.measure(advance(), observables)
+    return values

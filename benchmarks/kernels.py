@@ -1,10 +1,10 @@
 """Time of the pair kernels of mixtures, of a velocity and of the Cholesky factorisation, and what bounds them.
 
-Writes benchmarks/results/kernels.md, in about two minutes on two idle cores.
+Writes kernels.md, in about a minute on two idle cores. Clusters have no kernels of pairs and no linear algebra; what
+their velocity takes is in scaling.py.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from jax import Array
-from machine import REPEATS, blas_peak, copy_bandwidth, machine_line, median_seconds, xla_peak
+from machine import REPEATS, blas_peak, copy_bandwidth, machine_line, median_seconds, options, write, xla_peak
 from threadpoolctl import threadpool_limits
 
 import husimix as hx
@@ -26,7 +26,6 @@ from husimix.solve.checks import problem_of
 CASES = [
     (3, "full", 8),
     (8, "full", 8),
-    (8, "translations", 4),
     (8, None, 8),
     (16, "full", 4),
 ]
@@ -202,9 +201,10 @@ in a matrix product of XLA (1024 rows, all cores), {blas / 1e9:.1f} GFLOP/s in a
 
 
 def main():
+    asked = options(__doc__)
     peaks = xla_peak(), blas_peak(1), copy_bandwidth()
     times, bounds = [], []
-    for length, symmetry, count in CASES:
+    for length, symmetry, count in [(3, "full", 2)] if asked.quick else CASES:
         name = f"{length}×{length} | {symmetry or 'none'} | {count}"
         case = case_of(length, symmetry, count)
         timing = measure(case)
@@ -212,9 +212,7 @@ def main():
         bounds.append(bounds_row(name, case, timing, peaks))
         print(times[-1], bounds[-1], sep="\n", flush=True)
     tables = {"times": "\n".join(TIMES_HEADER + times), "bounds": "\n".join(BOUNDS_HEADER + bounds)}
-    target = Path(__file__).parent / "results" / "kernels.md"
-    target.write_text(heading(peaks).format(**tables))
-    print(f"Wrote {target}")
+    write(asked, "kernels.md", heading(peaks).format(**tables))
 
 
 if __name__ == "__main__":

@@ -3,26 +3,76 @@
 Imports neither JAX nor husimix before it has to, so that a script which starts other processes stays small.
 """
 
+import argparse
 import os
 import platform
 import resource
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 REPEATS = 7
 """Runs of which the median counts."""
+RESULTS = Path(__file__).parent / "results"
 
 
-def machine_line() -> str:
-    """Date, processor, system, cores that this process may use, and versions."""
+class Options(NamedTuple):
+    """What a script was asked for.
+
+    Attributes:
+        names: parts to run; empty for all.
+        quick: whether a small version is wanted, in seconds.
+        output: where tables and figures go.
+    """
+
+    names: list[str]
+    quick: bool
+    output: Path
+
+
+def options(documentation: str | None, names: Iterable[str] = ()) -> Options:
+    """The command line of a script, whose help is its documentation.
+
+    The quick version and one of some parts write into a temporary folder, that of everything into benchmarks/results.
+    """
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    choices = list(names)
+    if choices:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"parts to run, of {', '.join(choices)}")
+    parser.add_argument("--quick", action="store_true", help="a small version, in seconds")
+    parser.add_argument("--output", type=Path, help="where tables and figures go")
+    told = parser.parse_args()
+    chosen = getattr(told, "names", [])
+    for name in chosen:
+        if name not in choices:
+            parser.error(f"Argument `NAME` must be one of {', '.join(choices)}, but got {name}")
+    output = told.output or (Path(tempfile.mkdtemp()) if told.quick or chosen else RESULTS)
+    output.mkdir(parents=True, exist_ok=True)
+    return Options(chosen, told.quick, output)
+
+
+def write(options: Options, name: str, text: str) -> None:
+    """Write a table and say where."""
+    (options.output / name).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+    print(f"Wrote {options.output / name}", flush=True)
+
+
+def machine_line(*packages: str) -> str:
+    """Date, processor, system, cores that this process may use, and versions, also of those packages that there are."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = f"Python {platform.python_version()}, JAX {version('jax')}, husimix {version('husimix')}"
+    for name in packages:
+        try:
+            versions += f", {name} {version(name.lower())}"
+        except PackageNotFoundError:
+            continue
     return f"{date.today()}, {_processor()}, {platform.system()}, {cores} cores, {versions}."
 
 

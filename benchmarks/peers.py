@@ -1,201 +1,50 @@
-"""husimix beside its peers on the same problems, in one process on one machine: error against wall time.
+"""Steady states beside QuTiP, dynamiqs and NetKet, and a 4×4 transient beside quantum trajectories.
 
-Dynamics: QuTiP and dynamiqs, which integrate the whole density matrix. Steady state: these two, an Arnoldi iteration
-on QuTiP's Liouvillian, and NetKet's neural density matrix. A peer that is not installed is left out and the table says
-so; `pip install "husimix[bench]"` brings them all. Writes benchmarks/results/peers.md and peers.png, in about five
-minutes on two idle cores; NETWORK_SECONDS and NETWORKS are what to shorten.
+A peer that is not installed is left out and the table says so; `pip install "husimix[bench]"` brings them all. Writes
+peers.md and peers.png, in about four minutes on two idle cores. What is compiled once is not found again on disk:
+run it with HUSIMIX_CACHE=off. The trajectories are stored, since they take minutes (examples/paper/trajectories.py).
 """
 
-import importlib
-import os
-import platform
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
-import qutip
-import scipy.sparse.linalg
-from common import knob_of, means
+from common import Problem, ising, kind_of, knob_of, run_husimix
+from integrators import dynamiqs_rows, exact_steadystate, expectations
+from machine import machine_line, options, write
+from rows import STYLES, TABLE_HEADER, Row, available, clock, deviation, line_of, measure, missing
 
 import husimix as hx
-from husimix.ansatz import AbstractAnsatz
-from husimix.physics.lindbladian import sparse_operator
-from husimix.state import AbstractState
 
 V, G = 2.0, 1.0
-TIMES = np.linspace(0, 5, 51)
 LONG_TIMES = np.linspace(0, 20, 51)
-ANSATZE = (hx.Mixture(components=4), hx.Mixture(components=8), hx.Clusters(size=3), hx.Clusters(size=4))
-QUTIP_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
-DYNAMIQS_TOLERANCES = ((1e-3, 1e-4), (1e-4, 1e-6))
-LONG_TOLERANCE = (1e-4, 1e-6)
-TIGHT = (1e-7, 1e-9)
-NETWORKS = ((1, 1),)
+TRAJECTORIES = Path(__file__).parents[1] / "examples" / "paper" / "data" / "trajectories_4x4.csv"
+ANSATZE = (hx.Mixture(components=8), hx.Clusters(size=3), hx.Clusters(size=4))
 NETWORK_SAMPLES = 2000
 NETWORK_BLOCK = 25
-NETWORK_SECONDS = 5.0
-REPEATS = 3
-PATIENCE = 5.0
-COLOURS = {"husimix": "#D55E00", "QuTiP": "#0072B2", "dynamiqs": "#009E73", "NetKet": "#CC79A7"}
-MARKERS = {"husimix": "o", "QuTiP": "s", "dynamiqs": "^", "NetKet": "D"}
+NETWORK_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class Case:
-    """One lattice, with its matrices on the whole Hilbert space made before any clock starts."""
-
-    lattice: hx.Lattice
-    model: hx.Lindbladian = field(init=False)
-    state: AbstractState = field(init=False)
-    observables: dict[str, hx.Operator] = field(init=False)
-
-    def __post_init__(self):
-        object.__setattr__(self, "model", hx.models.dissipative_ising(self.lattice, V=V, g=G))
-        object.__setattr__(self, "state", hx.product_state(self.lattice.n_sites, "down"))
-        object.__setattr__(self, "observables", means(self.lattice))
-
-    def matrices(self):
-        return [sparse_operator(o, self.lattice.n_sites) for o in self.observables.values()]
-
-    def means(self, rho):
-        """(4,) the observables of a density matrix."""
-        return np.array([np.real((o @ rho).trace()) for o in self.matrices()])
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; times in seconds, `error` None without a reference."""
-
-    problem: str
-    solver: str
-    settings: str
-    error: float | None = None
-    seconds: float | None = None
-    first: float | None = None
-    remark: str = ""
-
-
-def available(name: str) -> ModuleType | None:
-    """The module, or None if it is not installed."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def clock(run: Callable):
-    began = time.perf_counter()
-    value = jax.block_until_ready(run())
-    return time.perf_counter() - began, value
-
-
-def measure(run: Callable[[int], np.ndarray], compiles: bool):
-    """Values, median seconds without compilation, and seconds of the first run; `run` gets the number of its repeat.
-
-    What takes longer than PATIENCE is not repeated.
-    """
-    first, value = clock(lambda: run(0))
-    values, seconds = [value], [] if compiles else [first]
-    while not seconds or (len(seconds) < REPEATS and sum(seconds) < PATIENCE):
-        elapsed, value = clock(lambda: run(len(values)))
-        values.append(value)
-        seconds.append(elapsed)
-    return values, float(np.median(seconds)), first
-
-
-def worst(values, reference) -> float:
-    """Largest error of the four observables at any time; median over repeats, which differ in their seed."""
-    return float(np.median([np.abs(np.asarray(v) - reference).max() for v in values]))
-
-
-def run_husimix(case: Case, times, ansatz: AbstractAnsatz, seed: int = 0):
-    """(4, T) observables."""
-    run = hx.mesolve(
-        case.model, case.state, times, ansatz=ansatz, observables=case.observables, seed=seed, progress=False
-    )
-    if not run.completed:
-        raise RuntimeError(f"husimix stopped early: {run.status.value}")
-    return np.array([run.expect[name] for name in case.observables])
-
-
-def qutip_runner(case: Case, times) -> Callable[[float, float], np.ndarray]:
-    """A function of the tolerances that gives (4, T) observables; conversions to QuTiP are done here.
-
-    The matrix form, a third faster than the default on nine spins.
-    """
-    hamiltonian, jumps = case.model.to_qutip()
-    measured = [qutip.Qobj(o, dims=hamiltonian.dims) for o in case.matrices()]
-    start = qutip.Qobj(case.state.to_dense(), dims=hamiltonian.dims)
-
-    def run(rtol, atol):
-        options = {"progress_bar": "", "rtol": rtol, "atol": atol, "nsteps": 1_000_000, "matrix_form": True}
-        return np.array(qutip.mesolve(hamiltonian, start, times, jumps, e_ops=measured, options=options).expect)
-
-    return run
-
-
-def dynamiqs_runner(case: Case, times, dq: ModuleType) -> Callable[[float, float], np.ndarray]:
-    """As `qutip_runner`. Sparse diagonals: several times faster than dense matrices on these models."""
-    hamiltonian, jumps = case.model.to_qutip()
-
-    def convert(matrix):
-        return dq.asqarray(matrix, layout=dq.dia)
-
-    h, channels = convert(hamiltonian.full()), [convert(jump.full()) for jump in jumps]
-    measured = [convert(o.toarray()) for o in case.matrices()]
-    start = dq.asqarray(np.asarray(case.state.to_dense()))
-
-    def run(rtol, atol):
-        method = dq.method.Tsit5(rtol=rtol, atol=atol)
-        solved = dq.mesolve(
-            h, channels, start, times, exp_ops=measured, method=method, save_states=False, progress_meter=False
-        )
-        return np.real(jax.block_until_ready(solved.expects))
-
-    return run
-
-
-def exact_steadystate(case: Case):
-    """(4,) observables of the kernel of QuTiP's Liouvillian, by Arnoldi iteration from the mixed state.
-
-    The spectrum is moved by one, since the iteration stops at an error relative to the eigenvalue, which is 0 otherwise
-    and is then never reached.
-    """
-    hamiltonian, jumps = case.model.to_qutip()
-    liouvillian, size = qutip.liouvillian(hamiltonian, jumps).data_as("csr_matrix"), hamiltonian.shape[0]
-    shifted = scipy.sparse.linalg.LinearOperator(
-        liouvillian.shape, matvec=lambda vector: liouvillian @ vector + vector, dtype=complex
-    )
-    mixed = np.eye(size).reshape(-1).astype(complex) / size
-    values, vectors = scipy.sparse.linalg.eigs(shifted, k=1, which="LR", v0=mixed, ncv=30, tol=1e-8)
-    if abs(values[0] - 1) > 1e-6:
-        raise RuntimeError(f"The Arnoldi iteration found the eigenvalue {values[0] - 1:.1e}, not 0")
-    rho = vectors[:, 0].reshape(size, size, order="F")
-    return case.means(rho / np.trace(rho))
-
-
-def netket_driver(case: Case, nk: ModuleType, alpha: int, beta: int):
-    """The settings of NetKet's own example of this model, which also has its conventions.
+def netket_driver(problem: Problem, nk: ModuleType):
+    """The settings of NetKet's own example of this model, α = β = 1, which also has its conventions.
 
     Tried on the ring: a rate of 0.05 is at an error of 0.02 after 100 iterations and stays there; α = β = 2 with a rate
     of 0.03, a shift of 0.001 and half the samples diverges.
     """
-    space, spin = nk.hilbert.Spin(0.5, case.lattice.n_sites), nk.operator.spin
-    sites, bonds = range(case.lattice.n_sites), case.lattice.bonds().tolist()
+    n, spin = problem.model.n_sites, nk.operator.spin
+    space = nk.hilbert.Spin(0.5, n)
+    bonds = problem.model.lattice.bonds().tolist()
     hamiltonian = sum(V / 4 * spin.sigmaz(space, i) @ spin.sigmaz(space, j) for i, j in bonds)
-    hamiltonian += sum(G / 2 * spin.sigmax(space, i) for i in sites)
-    lindbladian = nk.operator.LocalLiouvillian(hamiltonian, [spin.sigmam(space, i) for i in sites])
+    hamiltonian += sum(G / 2 * spin.sigmax(space, i) for i in range(n))
+    lindbladian = nk.operator.LocalLiouvillian(hamiltonian, [spin.sigmam(space, i) for i in range(n)])
     state = nk.vqs.MCMixedState(
         nk.sampler.MetropolisLocal(lindbladian.hilbert, n_chains=16),
-        nk.models.NDM(alpha=alpha, beta=beta),
+        nk.models.NDM(alpha=1, beta=1),
         n_samples=NETWORK_SAMPLES,
         n_samples_diag=512,
         seed=0,
@@ -209,223 +58,165 @@ def netket_driver(case: Case, nk: ModuleType, alpha: int, beta: int):
     )
 
 
-def netket_rows(problem: str, case: Case, nk: ModuleType, exact, alpha: int, beta: int) -> Iterator[Row]:
-    """One row each time the number of iterations has doubled, until NETWORK_SECONDS are spent.
+def netket_rows(problem: Problem, exact: np.ndarray, limit: float) -> Iterator[Row]:
+    """One row each time the number of iterations has doubled, until `limit` seconds are spent.
 
     The first iteration compiles; a throwaway driver makes it. The error is that of the dense density matrix, which the
     clock leaves out, so that no sampling noise enters by the measurement.
     """
-    compiling, _ = clock(lambda: netket_driver(case, nk, alpha, beta).run(1, out=None, show_progress=False))
-    driver, spent, done, shown = netket_driver(case, nk, alpha, beta), 0.0, 0, NETWORK_BLOCK
-    while spent < NETWORK_SECONDS:
+    nk = available("netket")
+    if nk is None:
+        yield missing(problem.name, "NetKet")
+        return
+    compiling, _ = clock(lambda: netket_driver(problem, nk).run(1, out=None, show_progress=False))
+    driver, spent, done, shown = netket_driver(problem, nk), 0.0, 0, NETWORK_BLOCK
+    while spent < limit:
         elapsed, _ = clock(lambda: driver.run(NETWORK_BLOCK, out=None, show_progress=False))
         spent, done = spent + elapsed, done + NETWORK_BLOCK
-        if done == shown or spent >= NETWORK_SECONDS:
+        if done == shown or spent >= limit:
             shown *= 2
             rho = np.asarray(driver.state.to_matrix())
-            settings = f"α = β = {alpha}, {done} iterations of {driver.state.n_samples} samples"
-            error = np.abs(case.means(rho) - exact).max() if np.isfinite(rho).all() else np.nan
-            yield Row(problem, "NetKet", settings, error, spent, compiling + spent)
+            error = deviation(expectations(problem, rho), [exact]) if np.isfinite(rho).all() else np.nan
+            settings = f"α = β = 1, {done} iterations of {driver.state.n_samples} samples"
+            yield Row(problem.name, "NetKet", settings, error, spent, compiling + spent)
 
 
-def husimix_rows(problem: str, case: Case, times, reference, last_only: bool = False) -> Iterator[Row]:
-    """One row an ansatz. `last_only` is for steady states, whose runs find all compiled by those of the dynamics."""
-    for ansatz in ANSATZE:
+def steady_rows(problem: Problem, ansatze=ANSATZE, network_seconds: float = NETWORK_SECONDS) -> Iterator[Row]:
+    """Steady states: of exact integrators, of both ansätze by `hx.steadystate` from one start, of NetKet."""
+    (exact, *_), seconds, first = measure(lambda _: exact_steadystate(problem))
+    yield Row(problem.name, "QuTiP", "Liouvillian, Arnoldi of SciPy", None, seconds, first, "the reference")
+    yield from dynamiqs_rows(problem, LONG_TIMES, exact)
+    for ansatz in ansatze:
 
         def run(seed, ansatz=ansatz):
-            values = run_husimix(case, times, ansatz, seed)
-            return values[:, -1] if last_only else values
-
-        values, seconds, first = measure(run, compiles=not last_only)
-        first = None if last_only else first
-        yield Row(problem, "husimix", knob_of(ansatz), worst(values, reference), seconds, first)
-
-
-def integrator_rows(problem: str, case: Case, dq: ModuleType | None, reference) -> Iterator[Row]:
-    solve = qutip_runner(case, TIMES)
-    for rtol, atol in QUTIP_TOLERANCES:
-        values, seconds, first = measure(lambda _, tolerances=(rtol, atol): solve(*tolerances), compiles=False)
-        yield Row(problem, "QuTiP", f"Adams, {tolerance(rtol, atol)}", worst(values, reference), seconds, first)
-    if dq is None:
-        yield missing(problem, "dynamiqs")
-        return
-    solve = dynamiqs_runner(case, TIMES, dq)
-    for number, (rtol, atol) in enumerate(DYNAMIQS_TOLERANCES):
-        # The tolerances are arguments of what was compiled: only the first of them waits for it.
-        values, seconds, first = measure(lambda _, tolerances=(rtol, atol): solve(*tolerances), compiles=number == 0)
-        settings = f"Tsit5, {tolerance(rtol, atol)}"
-        yield Row(problem, "dynamiqs", settings, worst(values, reference), seconds, first if number == 0 else None)
-
-
-def dynamics_rows(name: str, case: Case, dq: ModuleType | None) -> Iterator[Row]:
-    problem = f"{name}, to T = 5/γ"
-    solve = qutip_runner(case, TIMES)
-    (reference, *_), seconds, first = measure(lambda _: solve(*TIGHT), compiles=False)
-    yield Row(problem, "QuTiP", f"Adams, {tolerance(*TIGHT)}", None, seconds, first, "the reference")
-    yield from integrator_rows(problem, case, dq, reference)
-    yield from husimix_rows(problem, case, TIMES, reference)
-
-
-def steady_rows(name: str, case: Case, dq: ModuleType | None, nk: ModuleType | None, networks) -> Iterator[Row]:
-    problem = f"{name}, steady state"
-    (exact, *_), seconds, first = measure(lambda _: exact_steadystate(case), compiles=False)
-    yield Row(problem, "QuTiP", "Liouvillian, Arnoldi of SciPy", None, seconds, first, "the reference")
-    rtol, atol = LONG_TOLERANCE
-    if case.lattice.n_sites < 8:  # beyond, the reference is the quicker way
-        solve = qutip_runner(case, LONG_TIMES)
-        values, seconds, first = measure(lambda _: solve(rtol, atol)[:, -1], compiles=False)
-        yield Row(problem, "QuTiP", f"Adams, {tolerance(rtol, atol)}", worst(values, exact), seconds, first)
-    yield from husimix_rows(problem, case, LONG_TIMES, exact, last_only=True)
-    if dq is None:
-        yield missing(problem, "dynamiqs")
-    else:
-        solve = dynamiqs_runner(case, LONG_TIMES, dq)
-        # As many times as before, of the same lattice: nothing is left to compile.
-        values, seconds, _ = measure(lambda _: solve(rtol, atol)[:, -1], compiles=False)
-        yield Row(problem, "dynamiqs", f"Tsit5, {tolerance(rtol, atol)}", worst(values, exact), seconds)
-    if nk is None:
-        yield missing(problem, "NetKet")
-        return
-    for alpha, beta in networks:
-        yield from netket_rows(problem, case, nk, exact, alpha, beta)
-
-
-def beyond_rows(name: str, case: Case) -> Iterator[Row]:
-    """A lattice whose density matrix fits no ordinary machine: no reference, only the time."""
-    problem, gibibytes = f"{name}, to T = 5/γ", 16 * 4.0**case.lattice.n_sites / 2**30
-    for solver in ("QuTiP", "dynamiqs"):
-        yield Row(problem, solver, "", remark=f"out of reach: ρ takes {gibibytes:.0f} GiB")
-    for ansatz in ANSATZE:
-        first, _ = clock(lambda chosen=ansatz: run_husimix(case, TIMES, chosen))
-        seconds, _ = clock(lambda chosen=ansatz: run_husimix(case, TIMES, chosen))
-        yield Row(problem, "husimix", knob_of(ansatz), None, seconds, first, "no reference")
-
-
-def missing(problem: str, solver: str) -> Row:
-    return Row(problem, solver, "", remark="not installed")
-
-
-def tolerance(rtol: float, atol: float) -> str:
-    return f"rtol {rtol:.0e}, atol {atol:.0e}"
-
-
-def ratio(row: Row, rows: list[Row]) -> str:
-    """Seconds of the quickest QuTiP row that is at least as accurate, within a tenth, over those of this row."""
-    if row.error is None or not np.isfinite(row.error):
-        return ""
-    peers = [r for r in rows if (r.problem, r.solver) == (row.problem, "QuTiP") and r.seconds is not None]
-    seconds = min(r.seconds for r in peers if r is row or (r.error or 0.0) <= 1.1 * row.error)
-    return f"{seconds / row.seconds:.2g}"
-
-
-def table(rows: list[Row]) -> list[str]:
-    lines = [
-        "| problem | solver | settings | worst error | seconds | first run | QuTiP's time over this |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        error = row.remark if row.error is None else f"{row.error:.1e}" if np.isfinite(row.error) else "diverged"
-        seconds, first = ("" if s is None else f"{s:.2f}" for s in (row.seconds, row.first))
-        cells = (row.problem, row.solver, row.settings, error, seconds, first, ratio(row, rows))
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
-
-
-def label_of(row: Row) -> str:
-    """The curve that a row belongs to: its solver, with NetKet the network, with husimix the letter of the ansatz."""
-    if row.solver == "NetKet":
-        return f"NetKet, {row.settings.split(',')[0]}"
-    return f"husimix, {row.settings[0]}" if row.solver == "husimix" else row.solver
-
-
-def draw(rows: list[Row], target: Path):
-    """One panel a problem: error against seconds after compilation; the dashed line is the time of the reference."""
-    measured = [r for r in rows if r.error is not None and np.isfinite(r.error)]
-    problems = list(dict.fromkeys(r.problem for r in measured))
-    figure, axes = plt.subplots(2, -(-len(problems) // 2), figsize=(10, 7.5), squeeze=False, layout="constrained")
-    for axis, problem in zip(axes.T.flat, problems, strict=False):
-        here = [r for r in measured if r.problem == problem]
-        for label in dict.fromkeys(label_of(r) for r in here):
-            series = [r for r in here if label_of(r) == label]
-            colour = COLOURS[series[0].solver]
-            axis.loglog(
-                [r.seconds for r in series],
-                [r.error for r in series],
-                color=colour,
-                marker=MARKERS[series[0].solver],
-                markerfacecolor="white" if label.endswith(("2", "m")) else colour,
-                label=label,
+            found = hx.steadystate(
+                problem.model,
+                ansatz=ansatz,
+                observables=problem.observables,
+                seed=seed,
+                starts=1,
+                progress=False,
             )
-        for row in here:
-            if row.solver == "husimix":
-                axis.annotate(
-                    row.settings, (row.seconds, row.error), xytext=(6, 5), textcoords="offset points", fontsize=9
-                )
-        reference = next(r.seconds for r in rows if r.problem == problem and r.remark == "the reference")
-        axis.axvline(reference, color=COLOURS["QuTiP"], linestyle="--", linewidth=1, label="QuTiP, the reference")
-        axis.set(title=problem, xlabel="wall time after compilation (s)", ylabel="worst error of ⟨σ⟩, ⟨σzσz⟩")
-        axis.margins(0.12)
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=9)
-    for axis in axes.T.flat[len(problems) :]:
-        axis.remove()
+            return np.array([[found.expect[name]] for name in problem.observables])
+
+        values, seconds, first = measure(run, compiles=True)
+        error = float(np.median([deviation(v, [exact]) for v in values]))
+        yield Row(problem.name, kind_of(ansatz), knob_of(ansatz), error, seconds, first)
+    if network_seconds:
+        yield from netket_rows(problem, exact, network_seconds)
+
+
+def ring(length: int = 6) -> Iterator[Row]:
+    yield from steady_rows(ising(f"ring of {length}, steady state", hx.Lattice.chain(length, periodic=True), V, G))
+
+
+def torus() -> Iterator[Row]:
+    """Without NetKet, which takes too long here."""
+    problem = ising("3×3 torus, steady state", hx.Lattice.square(3, periodic=True), V, G)
+    yield from steady_rows(problem, network_seconds=0.0)
+
+
+def trajectories() -> Iterator[Row]:
+    """A 4×4 transient, whose density matrix fits no ordinary machine, beside stored trajectories.
+
+    The error of a method is its largest distance from the means of the trajectories; beside it the largest standard
+    error, and the root mean square of distances in units of the standard errors, which is about 1 for what is exact.
+    """
+    problem = ising("4×4 torus, to T = 5/γ", hx.Lattice.square(4, periodic=True), V, G)
+    header, columns = TRAJECTORIES.read_text().splitlines()[0], np.loadtxt(TRAJECTORIES, delimiter=",").T
+    count, means, errors = header.split(": ", 1)[1].split(" trajectories")[0], columns[1:5], columns[5:]
+    noisy = errors > 1e-3 * errors.max()
+    yield Row(problem.name, "QuTiP", f"{count} trajectories of mcsolve, stored", float(errors.max()))
+    for ansatz in (hx.Mixture(components=4), *ANSATZE, hx.Clusters(size=5)):
+        (values, *_), seconds, first = measure(
+            lambda seed, chosen=ansatz: run_husimix(problem, chosen, columns[0], seed), compiles=True
+        )
+        scatter = np.sqrt(np.mean(((values - means) / np.where(noisy, errors, 1.0))[noisy] ** 2))
+        settings = f"{knob_of(ansatz)}, {scatter:.1f} standard errors"
+        yield Row(problem.name, kind_of(ansatz), settings, deviation(values, [means]), seconds, first)
+
+
+def tiny_ring() -> Iterator[Row]:
+    """Every method once, in seconds."""
+    problem = ising("ring of 3, steady state", hx.Lattice.chain(3, periodic=True), V, G)
+    yield from steady_rows(problem, (hx.Mixture(components=2), hx.Clusters(size=2)), network_seconds=0.1)
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {"ring": ring, "torus": torus, "trajectories": trajectories}
+
+
+def panel(axis, problem: str, rows: list[Row]) -> None:
+    for solver, (colour, marker) in STYLES.items():
+        series = [r for r in rows if r.solver == solver and r.error is not None and np.isfinite(r.error)]
+        timed = [r for r in series if r.seconds is not None]
+        if timed:
+            x, y = [r.seconds for r in timed], [r.error for r in timed]
+            axis.loglog(x, y, color=colour, marker=marker, label=solver)
+        for row in timed if solver in ("mixture", "clusters") else ():
+            label = row.settings.split(",")[0]
+            axis.annotate(label, (row.seconds, row.error), xytext=(6, 5), textcoords="offset points", fontsize=9)
+        for row in series:
+            if row.seconds is None:
+                axis.axhline(row.error, color=colour, linestyle=":", label="standard error of trajectories")
+        for row in rows:
+            if (row.solver, row.remark) == (solver, "the reference"):
+                axis.axvline(row.seconds, color=colour, linestyle="--", label=f"{solver}, the reference")
+    axis.set(title=problem, xlabel="wall time after compilation (s)", ylabel="worst error of ⟨σ⟩, ⟨σzσz⟩")
+    axis.margins(0.12)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=9)
+
+
+def draw(rows: list[Row], target: Path) -> None:
+    """One panel a problem: error against seconds after compilation; the dashed line is the time of the reference."""
+    problems = list(dict.fromkeys(r.problem for r in rows))
+    width = 4.5 * len(problems)
+    figure, axes = plt.subplots(1, len(problems), figsize=(width, 4.5), squeeze=False, layout="constrained")
+    for axis, problem in zip(axes.flat, problems, strict=True):
+        panel(axis, problem, [r for r in rows if r.problem == problem])
     figure.savefig(target, dpi=150)
     plt.close(figure)
 
 
-def heading(peers: dict[str, str]) -> str:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    numbers = {"Python": platform.python_version(), "JAX": jax.__version__, **peers}
-    versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
-    return f"""# husimix beside its peers
+def heading() -> str:
+    return f"""# Steady states, and trajectories
 
-Dissipative Ising model, V = {V:g}, g = {G:g}, γ = 1, all spins down at first. Worst error: the largest of the
-site-averaged ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and the bond-averaged ⟨σzσz⟩, over {len(TIMES)} times to T = 5/γ or in the steady state.
-Seconds: wall time after compilation, medians where a run is short enough to repeat. First run: with compilation;
-empty where an earlier row had compiled the same. Last column: time of the quickest QuTiP row that is at least as
-accurate (within a tenth), over the time of this row; above 1, this row is faster.
+Dissipative Ising model, V = {V:g}, g = {G:g}, γ = 1. Worst error: the largest of the site-averaged ⟨σx⟩, ⟨σy⟩, ⟨σz⟩ and
+the bond-averaged ⟨σzσz⟩, in the steady state or, from all spins down, at any time to T = 5/γ. Seconds: wall time after
+compilation, medians where a run is short enough to repeat. First run: with compilation.
 
-- husimix: mixtures of K components, clusters of m sites, else defaults, which use the symmetries of the lattice; no
-  peer does. Median error of {REPEATS} seeds, fewer where a run takes seconds. Steady states by evolving to
+- Mixture and clusters: the two ansätze of husimix, K components or clusters of m sites, else defaults, which use the
+  symmetries of the lattice; no peer does. Steady states by `hx.steadystate` from one start.
+- QuTiP: the kernel of the Liouvillian, by Arnoldi iteration. dynamiqs (sparse diagonals): evolution to
   T = {LONG_TIMES[-1]:g}/γ.
-- QuTiP (matrix form) and dynamiqs (sparse diagonals): steady states by evolving to T = {LONG_TIMES[-1]:g}/γ as well,
-  QuTiP on the ring only, since its reference, the kernel of the Liouvillian, is quicker beyond.
 - NetKet: NDM with the settings of NetKet's own example of this model (SR with a shift of 0.01, rate 0.01,
-  {NETWORK_SAMPLES} samples by Metropolis), stopped after {NETWORK_SECONDS:g} s; the example makes 300 iterations,
-  which bring α = β = 1 to 1.3e-02 on the ring. Left out on the torus, where it was at 0.7 after 27 s. One seed. Errors
-  from the dense density matrix, so that they hold no sampling noise of the measurement.
+  {NETWORK_SAMPLES} samples by Metropolis), stopped after {NETWORK_SECONDS:g} s; the example makes 300 iterations. One
+  seed. Errors from the dense density matrix, so that they hold no sampling noise of the measurement. Left out on the
+  torus, where it was at 0.7 after 27 s.
+- 4×4: the density matrix would take 64 GiB. The reference are averages of stored quantum trajectories, whose row has
+  the largest standard error in place of an error. Standard errors: root mean square distance from the averages in
+  their units, over all observables and times; about 1 for what is exact.
 
 All in double precision, on the CPU.
 
-{date.today()}, {platform.machine()}, {platform.system()}, {cores} cores, {versions}.
+{machine_line("QuTiP", "dynamiqs", "NetKet")}
 
-"""
+{TABLE_HEADER}"""
 
 
-def main():
+def main() -> None:
     warnings.filterwarnings("ignore", module="netket")
-    dq, nk = available("dynamiqs"), available("netket")
-    peers = {
-        name: version(name.lower()) for name in ("husimix", "QuTiP", "dynamiqs", "NetKet") if available(name.lower())
-    }
-    ring = Case(hx.Lattice.chain(6, periodic=True))
-    torus = Case(hx.Lattice.square(3, 3, periodic=True))
-    parts = (
-        dynamics_rows("ring of 6", ring, dq),
-        dynamics_rows("3×3 torus", torus, dq),
-        steady_rows("ring of 6", ring, dq, nk, NETWORKS),
-        steady_rows("3×3 torus", torus, dq, nk, ()),
-        beyond_rows("4×4 torus", Case(hx.Lattice.square(4, 4, periodic=True))),
-    )
-    results, rows, began = Path(__file__).parent / "results", [], time.perf_counter()
-    for part in parts:
-        for row in part:
+    warnings.simplefilter("ignore", hx.HusimixWarning)
+    asked = options(__doc__, PARTS)
+    chosen = [tiny_ring] if asked.quick else [PARTS[name] for name in asked.names or PARTS]
+    rows, began = [], time.perf_counter()
+    for part in chosen:
+        for row in part():
             rows.append(row)
-            print(f"{time.perf_counter() - began:6.0f} s  {table(rows)[-1]}", flush=True)
-        # After each problem, so that an interrupted run leaves what it has.
-        (results / "peers.md").write_text(heading(peers) + "\n".join(table(rows)) + "\n")
-        draw(rows, results / "peers.png")
-    print(f"Wrote {results / 'peers.md'} and peers.png")
+            print(f"{time.perf_counter() - began:6.0f} s  {line_of(row)}", flush=True)
+        # After each part, so that an interrupted run leaves what it has.
+        write(asked, "peers.md", heading() + "\n".join(map(line_of, rows)))
+        draw(rows, asked.output / "peers.png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""How time and memory of one velocity grow with the lattice, and with what makes an ansatz more accurate.
+"""How time and memory of one velocity grow: with the lattice, with m or K, with the local dimension.
 
-Every case runs in a process of its own, whose peak memory is that of the case. Writes benchmarks/results/scaling.md
-and scaling.png, in about four minutes on two idle cores. `python benchmarks/scaling.py NAME ...` runs some series
-only and writes nothing; a new ansatz is one more entry in SERIES.
+Every case runs in a process of its own, whose peak memory is that of the case. Writes scaling.md and scaling.png, in
+about four minutes on two idle cores.
 """
 
 import json
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from machine import machine_line, median_seconds, peak_memory
+from machine import machine_line, median_seconds, options, peak_memory, write
 
 CASE_SECONDS = 25.0
 CASE_GIBIBYTES = 4.0
@@ -31,7 +30,7 @@ class Case:
         knob: K, or m.
         symmetry: "full", "translations" or None.
         periodic: whether the lattice is a torus.
-        step: only translations by a multiple of this many sites; 1 for what `symmetry` says.
+        levels: d, of each site; spins S = (d - 1)/2.
     """
 
     length: int
@@ -39,7 +38,7 @@ class Case:
     knob: int
     symmetry: str | None = "full"
     periodic: bool = True
-    step: int = 1
+    levels: int = 2
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,13 @@ class Series:
     growth: float
 
 
-AXES = {"N": "lattice sites N", "K": "components K", "G": "images |G|", "10^m": "10^m, m sites in a cluster"}
+Results = list[tuple[Series, list[tuple[Case, Outcome | str]]]]
+AXES = {
+    "N": "lattice sites N",
+    "K": "components K",
+    "10^m": "10^m, m sites in a cluster",
+    "D": "local operators D = d²",
+}
 LENGTHS = (8, 16, 32, 64)
 
 
@@ -93,31 +98,25 @@ def along_lengths(lengths: tuple[int, ...], kind: str, knob: int, **settings) ->
 SERIES = {
     "clusters": Series("clusters, m = 3, symmetry", "N", along_lengths(LENGTHS, "clusters", 3), 0.0),
     "clusters_open": Series(
-        "clusters, m = 3, open, none", "N", along_lengths(LENGTHS, "clusters", 3, symmetry=None, periodic=False), 1.0
+        "clusters, m = 3, none", "N", along_lengths(LENGTHS, "clusters", 3, symmetry=None, periodic=False), 1.0
     ),
+    "mixture": Series("mixture, K = 2, symmetry", "N", along_lengths(LENGTHS[:3], "mixture", 2), 2.0),
+    "mixture_open": Series(
+        "mixture, K = 4, none", "N", along_lengths((8, 12, 16), "mixture", 4, symmetry=None, periodic=False), 2.5
+    ),
+    "components": Series("mixture, 8×8, symmetry", "K", tuple(Case(8, "mixture", k) for k in (2, 4, 8, 16)), 2.5),
     "sizes": Series("clusters, 8×8, symmetry", "10^m", tuple(Case(8, "clusters", m) for m in (2, 3, 4, 5)), 1.0),
     "sizes_open": Series(
-        "clusters, 8×8, open, none",
+        "clusters, 8×8, none",
         "10^m",
         tuple(Case(8, "clusters", m, symmetry=None, periodic=False) for m in (2, 3, 4)),
         1.0,
     ),
-    "open": Series(
-        "mixture, K = 4, open, none",
-        "N",
-        along_lengths((8, 12, 16), "mixture", 4, symmetry=None, periodic=False),
-        2.5,
-    ),
-    "translations": Series(
-        "mixture, K = 2, translations", "N", along_lengths((8, 12, 16), "mixture", 2, symmetry="translations"), 2.5
-    ),
-    "full": Series("mixture, K = 2, symmetry", "N", along_lengths(LENGTHS[:3], "mixture", 2), 2.0),
-    "components": Series("mixture, 8×8, symmetry", "K", tuple(Case(8, "mixture", k) for k in (2, 4, 8, 16)), 2.5),
-    "group": Series(
-        "mixture, 8×8, translations by 8, 4, 2, 1, K = 2",
-        "G",
-        tuple(Case(8, "mixture", 2, "translations", step=step) for step in (8, 4, 2, 1)),
-        1.0,
+    "levels": Series(
+        "clusters, m = 2, 8×8, none",
+        "D",
+        tuple(Case(8, "clusters", 2, symmetry=None, periodic=False, levels=d) for d in (2, 3, 4)),
+        3.0,
     ),
 }
 COLOURS = ("#0072B2", "#56B4E9", "#D55E00", "#CC79A7", "#E69F00")
@@ -131,18 +130,15 @@ def measure(case: Case) -> Outcome:
     from common import ansatz_of
     from threadpoolctl import threadpool_limits
 
-    import husimix as hx
     from husimix.ansatz import AbstractMotion, Point
     from husimix.solve.checks import problem_of
 
     jax.block_until_ready(jax.numpy.zeros(1))
     bare = peak_memory()
     began = time.perf_counter()
-    lattice = hx.Lattice.square(case.length, periodic=case.periodic)
-    model, state = hx.models.dissipative_ising(lattice), hx.product_state(lattice.n_sites, "down")
-    symmetry = case.symmetry if case.step == 1 else some_translations(case.length, case.step)
+    model, state = spin_model(case)
     ansatz = ansatz_of(case.kind, case.knob)
-    prepared = ansatz.prepare(problem_of(model, state, 5.0, symmetry, None, 0))
+    prepared = ansatz.prepare(problem_of(model, state, 5.0, case.symmetry, None, 0))
     setup, setup_memory = time.perf_counter() - began, peak_memory() - bare
     arrays, others = eqx.partition(prepared.motion, eqx.is_array)
 
@@ -165,12 +161,23 @@ def measure(case: Case) -> Outcome:
     return Outcome(parameters, setup, compilation, seconds, setup_memory, peak_memory() - bare, buffers)
 
 
-def some_translations(length: int, step: int):
-    """The group of all translations of a square by a multiple of `step` sites along both directions."""
+def spin_model(case: Case):
+    """The dissipative Ising model and all spins down; beyond two levels with S_z, S_x, S_- in place of σ/2 and σ⁻."""
     import husimix as hx
+    from husimix.physics.basis import coherent_vectors, site_basis, spin_matrices
 
-    sites = np.arange(length**2).reshape(length, length)
-    return hx.SymmetryGroup.generated([np.roll(sites, -step, axis).ravel() for axis in (0, 1)])
+    lattice = hx.Lattice.square(case.length, periodic=case.periodic)
+    if case.levels == 2:
+        return hx.models.dissipative_ising(lattice), hx.product_state(lattice.n_sites, "down")
+    x, y, z = spin_matrices(case.levels)
+    spins = [hx.Operator.local(z, i) for i in range(lattice.n_sites)]
+    terms = [2.0 * spins[i] * spins[j] for i, j in lattice.bonds()]
+    terms += [hx.Operator.local(x, i) for i in range(lattice.n_sites)]
+    decay = [hx.Dissipator(hx.Operator.local(x - 1j * y, i), 1.0) for i in range(lattice.n_sites)]
+    down = np.tile([0.0, 0.0, -1.0], (lattice.n_sites, 1))
+    basis = site_basis(case.levels)
+    state = hx.Clusters().product_state(np.asarray(coherent_vectors(basis, down)), basis)
+    return hx.Lindbladian(hx.operator_sum(terms), decay, lattice=lattice), state
 
 
 def in_own_process(case: Case) -> Outcome | str:
@@ -188,8 +195,7 @@ def in_own_process(case: Case) -> Outcome | str:
 
 
 def axis_value(series: Series, case: Case) -> float:
-    images = (case.length // case.step) ** 2
-    return {"N": case.length**2, "K": case.knob, "G": images, "10^m": 10.0**case.knob}[series.axis]
+    return {"N": case.length**2, "K": case.knob, "10^m": 10.0**case.knob, "D": case.levels**2}[series.axis]
 
 
 def excess(series: Series, case: Case, done: list[tuple[Case, Outcome]]) -> str | None:
@@ -254,11 +260,9 @@ TABLE_HEADER = [
 
 
 def table_row(series: Series, case: Case, outcome: Outcome | str) -> str:
-    symmetry = case.symmetry or "none"
-    if case.step > 1:
-        symmetry += f" by {case.step}"
     lattice = f"{case.length}×{case.length}{'' if case.periodic else ' open'}"
-    settings = f"| {lattice} | {'K' if case.kind == 'mixture' else 'm'} = {case.knob} | {symmetry} "
+    lattice += "" if case.levels == 2 else f", D = {case.levels**2}"
+    settings = f"| {lattice} | {'K' if case.kind == 'mixture' else 'm'} = {case.knob} | {case.symmetry or 'none'} "
     if isinstance(outcome, str):
         return settings + f"| | | | {outcome} | | | |"
     o = outcome
@@ -277,17 +281,19 @@ def exponent_line(series: Series, rows: list[tuple[Case, Outcome | str]]) -> str
     return f"| {series.name} | {series.axis} | " + " | ".join(shown(name) for name in names) + " |"
 
 
-def draw(results: dict[str, list[tuple[Case, Outcome | str]]], target: Path) -> None:
+def draw(results: Results, target: Path) -> None:
     """Time above, memory below, buffers solid and peak dotted; one column for each axis."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, len(AXES), figsize=(17, 8), sharex="col", layout="constrained")
+    names = [name for name in AXES if any(series.axis == name for series, _ in results)]
+    size = 4.25 * len(names), 8
+    figure, panels = plt.subplots(2, len(names), figsize=size, sharex="col", squeeze=False, layout="constrained")
     rows_of = (("velocity", 1e3, "time of one velocity (ms)"), ("buffers", 1.0, "memory (MiB)"))
-    for column, axis in enumerate(AXES):
-        chosen = [(SERIES[key], rows) for key, rows in results.items() if SERIES[key].axis == axis]
+    for column, axis in enumerate(names):
+        chosen = [(series, rows) for series, rows in results if series.axis == axis]
         for panel, (name, unit, label) in zip(panels[:, column], rows_of, strict=True):
             for (series, rows), colour, marker in zip(chosen, COLOURS, MARKERS, strict=False):
                 x, y = points(series, rows, name)
@@ -305,12 +311,14 @@ def draw(results: dict[str, list[tuple[Case, Outcome | str]]], target: Path) -> 
     plt.close(figure)
 
 
-def report(results: dict[str, list[tuple[Case, Outcome | str]]]) -> str:
+def report(results: Results) -> str:
     lines = [
         "# How time and memory grow",
         "",
         "One velocity of the dissipative Ising model on square lattices; a step of the default solver takes six.",
-        "Mixtures of K components, clusters of m sites. Each case in a process of its own. P numbers that move.",
+        "Mixtures of K components, clusters of m sites; all symmetries of the periodic lattice, or an open one and",
+        "none, which costs what random fields cost. D = 9 and 16: spins 1 and 3/2 in place of spins ½. Each case in a",
+        "process of its own. P numbers that move.",
         "Set-up: symmetries and tables, once for a run. Compile: the velocity alone, not a whole run. Peak: of",
         "the process, less the bare import, so it holds what the set-up and the compiler needed; set-up MiB is the",
         "peak before compilation. Buffers: what the compiled velocity allocates, by XLA's account, with its arguments.",
@@ -325,36 +333,40 @@ def report(results: dict[str, list[tuple[Case, Outcome | str]]]) -> str:
         "",
         "| series | against | time | peak memory | buffers | set-up time |",
         "|---|---|---|---|---|---|",
-        *(exponent_line(SERIES[key], rows) for key, rows in results.items()),
+        *(exponent_line(series, rows) for series, rows in results),
         "",
         "![Time and memory of one velocity](scaling.png)",
         "",
         "Memory: buffers of the compiled velocity (solid), and peak of the process less the bare import (dotted).",
     ]
-    for key, rows in results.items():
-        series = SERIES[key]
+    for series, rows in results:
         lines += ["", f"## {series.name}, against {AXES[series.axis]}", "", *TABLE_HEADER]
         lines += [table_row(series, case, outcome) for case, outcome in rows]
     return "\n".join(lines) + "\n"
+
+
+TINY = tuple(Case(3, "clusters", 2, symmetry=None, periodic=False, levels=d) for d in (2, 3))
+QUICK = {
+    "levels": Series("clusters, m = 2, 3×3, none", "D", TINY, 3.0),
+    "mixture": Series("mixture, 3×3, symmetry", "K", (Case(3, "mixture", 2),), 2.5),
+}
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--case"]:
         print(json.dumps(asdict(measure(Case(**json.loads(sys.argv[2]))))))
         return
-    chosen = sys.argv[1:] or list(SERIES)
+    asked = options(__doc__, SERIES)
+    chosen = QUICK if asked.quick else {key: SERIES[key] for key in asked.names or SERIES}
     deadline = time.perf_counter() + ALL_SECONDS - CASE_SECONDS
     known: dict[Case, Outcome | str] = {}
-    results = {}
+    results = []
     print(*TABLE_HEADER, sep="\n")
-    for key in chosen:
-        results[key] = run(SERIES[key], known, deadline)
-        print(exponent_line(SERIES[key], results[key]), flush=True)
-    if not sys.argv[1:]:
-        target = Path(__file__).parent / "results"
-        (target / "scaling.md").write_text(report(results))
-        draw(results, target / "scaling.png")
-        print(f"Wrote {target / 'scaling.md'} and scaling.png")
+    for series in chosen.values():
+        results.append((series, run(series, known, deadline)))
+        print(exponent_line(*results[-1]), flush=True)
+    write(asked, "scaling.md", report(results))
+    draw(results, asked.output / "scaling.png")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,21 @@
 """What a tolerance is worth: default runs of thirty-four systems against exact integration.
 
 For each system the rungs m = 2, 3, … of clusters, with their estimated and true errors, and what
-`hx.mesolve(model, state, times, tol=...)` makes of tolerances of 1e-2 and 1e-3. Writes benchmarks/results/tolerance.md.
-Takes a quarter of an hour on two cores; `--quick` takes five of the systems.
+`hx.mesolve(model, state, times, tol=...)` makes of tolerances of 1e-2 and 1e-3. Writes tolerance.md, in a quarter of an
+hour on two cores.
 """
 
-import sys
 import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
-from machine import machine_line
+from machine import machine_line, options, write
 
 import husimix as hx
 
-RESULTS = Path(__file__).parent / "results" / "tolerance.md"
 TIMES = np.linspace(0, 5, 21)
 TOLERANCES = (1e-2, 1e-3)
 # Errors below this are those of time steps, which rungs of fixed size share.
@@ -175,7 +172,7 @@ def summary(tally: Tally) -> Iterator[str]:
 
 def main() -> None:
     """Print the table while it grows, then write it."""
-    tally, quick = Tally(), "--quick" in sys.argv[1:]
+    tally, asked = Tally(), options(__doc__)
     lines = [
         "## What a tolerance is worth",
         "",
@@ -187,14 +184,13 @@ def main() -> None:
     ]
     print("\n".join(lines))
     for number, system in enumerate(systems()):
-        if not quick or number % 7 == 0:
+        if not asked.quick or number == 0:
             for line in rows_of(system, tally):
                 print(line, flush=True)
                 lines.append(line)
     lines += ["", *summary(tally), "", machine_line(), ""]
     print("\n".join(lines[-5:]))
-    if not quick:
-        RESULTS.write_text("\n".join(lines))
+    write(asked, "tolerance.md", "\n".join(lines))
 
 
 if __name__ == "__main__":

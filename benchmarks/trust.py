@@ -1,27 +1,24 @@
 """What certificates and numbers of components are worth, against exact integration.
 
-Writes trust_certificate.md with trust.png and trust_hard.md into benchmarks/results, in ten minutes on two idle cores;
-`python benchmarks/trust.py NAME ...` makes some: certificate, hard. What a tolerance is worth, `tolerance.py` measures.
+Writes trust_certificate.md with trust.png, and trust_hard.md, in ten minutes on two idle cores. What a tolerance is
+worth, `tolerance.py` measures.
 """
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.linalg
 from common import bond_mean, in_random_fields
-from machine import machine_line
+from machine import Options, machine_line, options, write
 
 import husimix as hx
 from husimix.mixture.metric import site_metric
 from husimix.state import AbstractState
 
-RESULTS = Path(__file__).parent / "results"
 TIMES = np.linspace(0, 5, 51)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 MARKERS = "osD^v"
@@ -105,7 +102,7 @@ def tensor(rho: np.ndarray, n_sites: int) -> np.ndarray:
     return letters.reshape(-1).real
 
 
-def certificate_part() -> list[str]:
+def certificate_part(asked: Options) -> list[str]:
     """The accumulated projection error beside the true distance in the metric."""
     lines = [
         "## Certificate and true error",
@@ -118,7 +115,7 @@ def certificate_part() -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     figure, panel = plt.subplots(figsize=(6.5, 5), layout="constrained")
-    for index, system in enumerate(SMALL):
+    for index, system in enumerate(SMALL[5:6] if asked.quick else SMALL):
         n = system.model.n_sites
         run = evolve(system, ansatz=hx.Mixture(components=8, metric="husimi"), save_states=True)
         superoperator = system.model.to_dense()
@@ -149,7 +146,7 @@ def certificate_part() -> list[str]:
     panel.set(ylabel=r"true distance $\Vert R - R_{\mathrm{exact}}\Vert$")
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
-    figure.savefig(RESULTS / "trust.png", dpi=150)
+    figure.savefig(asked.output / "trust.png", dpi=150)
     plt.close(figure)
     return [*lines, "", "![True distance against accumulated certificate](trust.png)"]
 
@@ -178,7 +175,7 @@ def hermitian_units(size: int):
             yield unit.reshape(-1, order="F")
 
 
-def hard_part() -> list[str]:
+def hard_part(_: Options) -> list[str]:
     """Strong coupling in two dimensions."""
     lines = [
         "## The hard regime",
@@ -219,17 +216,16 @@ def others_of(ansatz: hx.Mixture) -> str:
     return ", ".join(words)
 
 
-PARTS: dict[str, Callable[[], list[str]]] = {
+PARTS: dict[str, Callable[[Options], list[str]]] = {
     "certificate": certificate_part,
     "hard": hard_part,
 }
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(PARTS)
-    for name in chosen:
-        lines = [*PARTS[name](), "", machine_line(), ""]
-        (RESULTS / f"trust_{name}.md").write_text("\n".join(lines))
+    asked = options(__doc__, PARTS)
+    for name in ["certificate"] if asked.quick else asked.names or PARTS:
+        write(asked, f"trust_{name}.md", "\n".join([*PARTS[name](asked), "", machine_line()]))
 
 
 if __name__ == "__main__":
