@@ -42,7 +42,7 @@ paper: $(VENV)/.installed     ## the claims of the paper, checked: table and fig
 	for claim in chain square large parameters report; do $(RUN)/python examples/paper/$$claim.py || exit 1; done
 
 beyond: $(VENV)/.installed    ## what the paper does not have: figures in examples/beyond/results
-	for script in quench_32x32 xyz_transition disorder_8x8 hysteresis; do \
+	for script in quench_32x32 xyz_transition disorder_8x8 bistability; do \
 	  $(RUN)/python examples/beyond/$$script.py || exit 1; done
 
 bench: $(VENV)/.installed     ## accuracy, time and scaling of both ansaetze: tables in benchmarks/results, about 10 minutes

@@ -10,13 +10,15 @@ that the lattice has a window nor, once it has closed, that it has none.
 Usage: python bistability.py [--output DIR] [--quick]
 """
 
+from itertools import pairwise
+
 import numpy as np
 from common import COLOURS, begin, panels
 
 import husimix as hx
 
 COUPLING = 5.0
-DRIVES = [3.5, 5.0, 6.5, 8.0]
+DRIVES = np.linspace(3.5, 8, 19)
 # Periodic and larger than 2m cells in each direction: infinite to the clusters.
 LATTICE = hx.Lattice.square(16, 16, periodic=True)
 
@@ -38,15 +40,20 @@ def draw(found: dict[int, hx.Scan], widths: list[float]):
     figure, (left, right) = panels(2, size=(9.6, 4.0))
     for colour, (size, line) in zip(COLOURS, found.items(), strict=False):
         g, z, stable = (np.asarray(x) for x in (line.branch.values, mean_z(line), line.branch.is_stable))
-        left.plot(g, z, color=colour, lw=0.8, ls=":")
-        left.plot(g, np.where(stable, z, np.nan), color=colour, label=f"m = {size}")
+        # Parts of one stability in one style, each up to where the next begins.
+        starts = [0, *(np.flatnonzero(np.diff(stable.astype(int))) + 1), len(g)]
+        for first, end in pairwise(starts):
+            part = slice(first, end + 1)
+            style = {"ls": "-", "lw": 1.6} if stable[first] else {"ls": ":", "lw": 1.2}
+            left.plot(g[part], z[part], color=colour, label=f"m = {size}" if first == 0 else None, **style)
         for fold in line.branch.folds:
-            left.plot(fold, z[np.abs(g - fold).argmin()], "o", color=colour, mfc="none")
+            left.plot(fold, z[np.abs(g - fold).argmin()], "o", color=colour, mfc="white", zorder=3)
     left.set(xlabel="drive g (γ)", ylabel="⟨σz⟩", title=f"infinite square lattice, V = {COUPLING:g}γ")
     left.legend(fontsize=8)
-    right.plot(list(found), widths, "o", color=COLOURS[0])
+    right.plot(list(found), widths, "o", color=COLOURS[0], clip_on=False)
     right.set(xlabel="cluster size m", ylabel="width of the window (γ)", title="distance of the folds")
     right.set_xticks(list(found))
+    right.set_ylim(0, None)
     return figure
 
 

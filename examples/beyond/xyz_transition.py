@@ -1,24 +1,25 @@
-"""The dissipative XYZ lattice across its ferromagnetic transition, where few components have a hard time.
+"""The dissipative XYZ lattice: where its ferromagnetic order ends, as the ansatz grows.
 
-H = Σ_bonds (Jx σxσx + Jy σyσy + Jz σzσz) with Jx = 0.9γ, Jz = γ and Jy scanned, jumps σ⁻ at rate γ, on periodic square
-lattices. `hx.models.dissipative_xyz` counts each bond once and does not divide couplings by the number of neighbours,
-z = 4. In this convention mean field orders where 16 z² (Jx - Jz)(Jz - Jy) > γ², from Jy = 1.039γ on.
+H = Σ_bonds (Jx σxσx + Jy σyσy + Jz σzσz) with Jx = 0.9γ, Jz = γ and Jy scanned, jumps σ⁻ at rate γ, on the infinite
+square lattice: a periodic one larger than clusters can tell from it. `hx.models.dissipative_xyz` counts each bond once
+and does not divide couplings by the number of neighbours, z = 4. In this convention mean field orders where
+16 z² (Jx - Jz)(Jz - Jy) > γ², from Jy = 1.039γ on.
 
-A π rotation about z is a symmetry, so ⟨σx⟩ = ⟨σy⟩ = 0 on every finite lattice. What tells order are the means of
-⟨σxσx⟩ and ⟨σyσy⟩ over all pairs of sites, Sxx and Syy: beyond the transition they keep a finite value as lattices grow,
-before it they fall like 1/N.
+A π rotation about z is a symmetry. Steady states that break it, ⟨σx⟩ ≠ 0, are looked for from a tilted start at
+Jy = 1.15γ, in the middle of the order, and from there step by step to smaller and to greater Jy, for clusters of
+m = 1, 2, 3, 4 sites; the first is mean field.
 
-What to look at: Sxx against Jy on lattices of 16 and 64 spins, 12/γ after all spins pointed down, beside mean field.
-Bands are what still changes in the last 3/γ, or the largest difference of the best run from those with at least half
-its components, whichever is more; every run is drawn in the second panel. The third shows the certificate: how fast
-the exact motion leaves what K components can follow. Order lives in correlations at any distance, so this is an example
-for mixtures: clusters keep those of neighbours.
+What to look at: the order parameter ⟨σx⟩ against Jy for each m. At small Jy all m agree on where order begins; at great
+Jy mean field and clusters of two keep it for ever, larger clusters end it, the sooner the larger they are. What changes
+from m to m + 1 measures the error; the second panel has it. The third has the slowest relaxation rate, the gap of the
+linearised equations: it closes where order begins, continuously, and does not where it ends. Empty markers are states
+that had not come to rest in the time given.
 
 Usage: python xyz_transition.py [--output DIR] [--quick]
 """
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,140 +28,92 @@ from common import COLOURS, GREY, MARKERS, Run, begin, panels
 import husimix as hx
 
 JX, JZ = 0.9, 1.0
-COUPLINGS = (1.0, 1.04, 1.08, 1.15, 1.25)
-# How long to evolve, and over how long at the end a change still counts as error, in 1/γ: states relax slowly here.
-LAST, TAIL = 12.0, 3.0
+MIDDLE = 1.15
+BELOW = (1.12, 1.09, 1.07, 1.06, 1.05, 1.04, 1.03, 1.01, 1.0)
+ABOVE = (1.2, 1.25, 1.3, 1.35, 1.4, 1.5, 1.6)
+SIZES = (1, 2, 3, 4)
+# Where the search begins: mean values of a spin that points down and aside.
+TILTED = np.array([0.4, -0.4, -0.6])
 
 
-class Plan(NamedTuple):
-    """What is affordable on one lattice: its length, and (K, seed) of the runs, the best one last."""
-
-    length: int
-    runs: tuple[tuple[int, int], ...]
-
-
-PLANS = (
-    Plan(4, ((4, 0), (8, 0), (8, 1))),
-    Plan(8, ((4, 0), (4, 1))),
-)
-
-
-class Ladder(NamedTuple):
-    """Order at the end on one lattice.
+class Line(NamedTuple):
+    """Steady states of clusters of one size, by rising Jy.
 
     Attributes:
-        plan: the lattice and its runs.
-        order: (run, Jy, 2) Sxx and Syy.
-        drift: (run, Jy, 2) by how much they changed in the last part.
-        leak: (run, Jy) the projection error at the end, what K components cannot follow, in γ.
+        order: (S,) |⟨σx⟩|.
+        gap: (S,) the slowest relaxation rate.
+        is_found: (S,) whether the state is stationary.
     """
 
-    plan: Plan
     order: np.ndarray
-    drift: np.ndarray
-    leak: np.ndarray
-
-    @property
-    def name(self) -> str:
-        """The lattice and the best K, for legends."""
-        return f"{self.plan.length}×{self.plan.length}, K = {self.plan.runs[-1][0]}"
-
-    @property
-    def band(self) -> np.ndarray:
-        """(Jy, 2) the drift of the best run, or its largest difference from those with at least half as many K."""
-        near = [2 * count >= self.plan.runs[-1][0] for count, _ in self.plan.runs]
-        return np.maximum(self.drift[-1], np.abs(self.order[near] - self.order[-1]).max(axis=0))
+    gap: np.ndarray
+    is_found: np.ndarray
 
 
-def order(lattice: hx.Lattice, letters: str) -> hx.Operator:
-    """σσ of two different sites, averaged over all pairs."""
-    pairs = list(combinations(range(lattice.n_sites), 2))
-    return hx.operator_sum([hx.pauli(letters, i, j) for i, j in pairs]) / len(pairs)
-
-
-def mean_field(couplings: Sequence[float]) -> np.ndarray:
-    """(Jy, 2) ⟨σx⟩² and ⟨σy⟩² of mean field: one component in a metric so small that it is mean field."""
-    lattice = hx.Lattice.square(3, periodic=True)  # mean field is the same on every lattice with four neighbours
-    tilted = hx.product_state(9, np.array([0.1, -0.1, -0.98]))
-    rows = []
-    for jy in couplings:
-        model = hx.models.dissipative_xyz(lattice, Jx=JX, Jy=jy, Jz=JZ)
-        ansatz = hx.Mixture(components=1, metric=1e-4)
-        run = hx.mesolve(model, tilted, [0, 100], ansatz=ansatz, symmetry="translations", progress=False)
-        rows.append(run.bloch[-1, 0, :2] ** 2)
-    return np.array(rows)
-
-
-def climb(run: Run, plan: Plan, couplings: Sequence[float], times: np.ndarray) -> Ladder:
-    """Order after a long time on one lattice, from all spins down, for all runs and couplings."""
-    lattice = hx.Lattice.square(plan.length, periodic=True)
-    start = hx.product_state(lattice.n_sites, "down")
-    observables = {"xx": order(lattice, "xx"), "yy": order(lattice, "yy")}
-    shape = len(plan.runs), len(couplings)
-    found = Ladder(plan, np.empty((*shape, 2)), np.empty((*shape, 2)), np.empty(shape))
-    for r, j in np.ndindex(shape):
-        components, seed = plan.runs[r]
-        result = hx.mesolve(
-            hx.models.dissipative_xyz(lattice, Jx=JX, Jy=couplings[j], Jz=JZ),
+def line_of(run: Run, lattice: hx.Lattice, size: int, ways: Sequence[Sequence[float]]) -> Line:
+    """Steady states from the middle of the order downwards and upwards."""
+    start = hx.product_state(lattice.n_sites, TILTED)
+    rows = {}
+    for values in ways:
+        found = hx.scan(
+            lambda jy: hx.models.dissipative_xyz(lattice, Jx=JX, Jy=jy, Jz=JZ),
+            values,
             start,
-            times,
-            ansatz=hx.Mixture(components=components),
-            seed=seed,
-            observables=observables,
+            name="Jy",
+            ansatz=hx.Clusters(size=size),
             progress=False,
         )
-        tail = np.array([result.expect["xx"], result.expect["yy"]])[:, times >= times[-1] - TAIL]
-        found.order[r, j], found.drift[r, j] = tail[:, -1], np.ptp(tail, axis=1)
-        found.leak[r, j] = result.diagnostics["projection_error"][-1]
-        which = f"{plan.length}×{plan.length}, K = {components}, seed {seed}, Jy = {couplings[j]:g}"
-        values = f"Sxx {tail[0, -1]:.4f}, Syy {tail[1, -1]:.4f}, drift {found.drift[r, j].max():.4f}"
-        run.say(f"{which}: {values}, projection error {found.leak[r, j]:.3f}γ, {result.wall_time:.0f} s")
-    return found
+        for value, steady in zip(found.values, found.forward, strict=True):
+            rows[value] = abs(steady.bloch[0, 0]), steady.gap, steady.completed
+    order, gap, is_found = (np.array(x) for x in zip(*(rows[value] for value in sorted(rows)), strict=True))
+    kept = [value for value in sorted(rows) if rows[value][0] > 1e-2]
+    run.say(f"m = {size}: order from Jy = {min(kept, default=np.nan):g} to {max(kept, default=np.nan):g}")
+    return Line(order, gap, is_found)
 
 
-def draw(couplings: Sequence[float], found: Sequence[Ladder], fine: np.ndarray):
-    """Order against Jy on all lattices, every single run on the smallest, and the residuals."""
-    figure, (left, middle, right) = panels(3, size=(10.2, 3.5))
-    left.plot(*fine, color=GREY, ls="--", lw=1, label="mean field, ⟨σx⟩²")
-    for colour, marker, ladder in zip(COLOURS, MARKERS, found, strict=False):
-        values, width = ladder.order[-1, :, 0], ladder.band[:, 0]
-        left.fill_between(couplings, values - width, values + width, color=colour, alpha=0.25, lw=0)
-        left.plot(couplings, values, marker=marker, color=colour, lw=0.8, label=ladder.name)
-        right.plot(couplings, ladder.leak[-1], marker=marker, color=colour, lw=0.8, label=ladder.name)
-    left.set(xlabel="Jy (γ)", ylabel="Sxx", title="⟨σxσx⟩, mean over all pairs")
-    left.legend(fontsize=8)
-    for axes in (left, middle):
-        axes.set_ylim(-0.03, 0.45)
-
-    for colour, marker, ladder in zip(COLOURS, MARKERS, found, strict=False):
-        for (count, _), values in zip(ladder.plan.runs, ladder.order, strict=True):
-            size = {"ms": 2 + np.sqrt(3 * count), "mfc": "none", "color": colour}
-            middle.plot(couplings, values[:, 0], marker, **size)
-    middle.set(xlabel="Jy (γ)", ylabel="Sxx", title="every run, larger for larger K")
-    right.set(yscale="log", xlabel="Jy (γ)", ylabel="projection error (γ)", title="certificate")
+def draw(couplings: np.ndarray, lines: dict[int, Line]):
+    """Order, what the next size changes, and the gap."""
+    figure, (order, change, gap) = panels(3, size=(11.4, 3.8))
+    for colour, marker, (size, line) in zip(COLOURS, MARKERS, lines.items(), strict=False):
+        for panel, values in ((order, line.order), (gap, line.gap)):
+            panel.plot(couplings, values, color=colour, lw=0.9)
+            panel.plot(couplings[line.is_found], values[line.is_found], marker, color=colour, label=f"m = {size}")
+            panel.plot(couplings[~line.is_found], values[~line.is_found], marker, color=colour, mfc="white")
+    order.axvline(threshold(), color=GREY, lw=0.8, ls="--")
+    order.set(xlabel="Jy (γ)", ylabel="|⟨σx⟩|", title="order; dashed: threshold of mean field")
+    order.legend(fontsize=8, loc="lower center")
+    sizes = list(lines)
+    for colour, marker, (before, after) in zip(COLOURS[1:], MARKERS[1:], pairwise(sizes), strict=False):
+        difference = np.abs(lines[after].order - lines[before].order)
+        change.plot(couplings, difference, marker=marker, color=colour, lw=0.9, label=f"{before} to {after}")
+    change.set(xlabel="Jy (γ)", ylabel="change of |⟨σx⟩|", title="from m to m + 1", yscale="log", ylim=(1e-4, 1))
+    change.legend(fontsize=8)
+    gap.axhline(0, color=GREY, lw=0.8)
+    gap.set(xlabel="Jy (γ)", ylabel="gap (γ)", title="slowest relaxation rate")
     return figure
 
 
+def threshold() -> float:
+    """Jy above which mean field orders: 16 z² (Jx - Jz)(Jz - Jy) = γ² = 1 with z = 4."""
+    return JZ + 1 / (16 * 16 * (JZ - JX))
+
+
 def main() -> None:
-    """All lattices, then the figure."""
+    """All sizes, then the figure."""
     run = begin(__file__, __doc__)
-    plans, couplings = ((Plan(3, ((1, 0), (2, 0))),), (1.0, 1.2)) if run.quick else (PLANS, COUPLINGS)
-    times = np.linspace(0, 1 if run.quick else LAST, 13)
-    fine = np.linspace(couplings[0], couplings[-1], 3 if run.quick else 40)
-    ordered = np.array([fine, mean_field(fine)[:, 0]])
-    run.say("mean field done")
-    found = [climb(run, plan, couplings, times) for plan in plans]
+    below, above, sizes = (BELOW, ABOVE, SIZES) if not run.quick else ((1.0,), (1.25,), (1, 2))
+    lattice = hx.Lattice.square(6 if run.quick else 10, periodic=True)
+    ways = [(MIDDLE, *below), (MIDDLE, *above)]
+    couplings = np.array(sorted({MIDDLE, *below, *above}))
+    lines = {size: line_of(run, lattice, size, ways) for size in sizes}
     numbers = {
         "Jy": couplings,
-        "mean_field": ordered,
-        "plans": {ladder.name: ladder.plan.runs for ladder in found},
-        "Sxx": {ladder.name: ladder.order[..., 0] for ladder in found},
-        "Syy": {ladder.name: ladder.order[..., 1] for ladder in found},
-        "band": {ladder.name: ladder.band for ladder in found},
-        "drift": {ladder.name: ladder.drift for ladder in found},
-        "projection_error": {ladder.name: ladder.leak for ladder in found},
+        "threshold_of_mean_field": threshold(),
+        "order": {size: line.order for size, line in lines.items()},
+        "gap": {size: line.gap for size, line in lines.items()},
+        "is_stationary": {size: line.is_found for size, line in lines.items()},
     }
-    run.save(draw(couplings, found, ordered), numbers)
+    run.save(draw(couplings, lines), numbers)
 
 
 if __name__ == "__main__":
