@@ -456,7 +456,7 @@ def test_demo_saves_draws_and_compares(tmp_path):
     assert outcome.exit_code == 0, outcome.stderr
     assert hx.load(tmp_path / "a" / "b" / "run.nc").bloch.shape == (51, 64, 3)
     assert (tmp_path / "a" / "b" / "run.png").read_bytes().startswith(b"\x89PNG")
-    for words in ("clusters of 3", "8 components", "exact, by QuTiP", "262144", "estimated, at the worst time"):
+    for words in ("clusters of 3", "8 components", "exact (QuTiP)", "262144", "estimated, at the worst time"):
         assert words in outcome.stdout
 
 

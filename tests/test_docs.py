@@ -138,3 +138,11 @@ def test_commands_exist_and_name_run_files_that_exist(page):
             for word in words[2:]:
                 assert not word.startswith("-") or word.partition("=")[0] in options, line
                 assert not word.endswith(".toml") or (ROOT / word).exists(), line
+
+
+def test_the_table_of_the_readme_is_from_the_benchmarks():
+    measured = "\n".join(page.read_text("utf-8") for page in (ROOT / "benchmarks" / "results").glob("*.md"))
+    rows = [line for line in (ROOT / "README.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    assert len(rows) > 3
+    for row in rows:
+        assert row in measured, row

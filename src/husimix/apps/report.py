@@ -118,6 +118,6 @@ def print_demonstration(found: Demonstration) -> None:
         deviation = runner.errors(each.data)["bloch"]
         errors = f"{deviation.worst:.1e}", f"{deviation.rms:.1e}"
         table.add_row(escape(each.label), f"{each.n_numbers}", *errors, f"{each.again:.1f}", f"{each.first:.1f}")
-    table.add_row("exact, by QuTiP", f"{model.basis.size**model.n_sites}", "", "", f"{found.exact_seconds:.1f}", "")
+    table.add_row("exact (QuTiP)", f"{model.basis.size**model.n_sites}", "", "", f"{found.exact_seconds:.1f}", "")
     Console().print(table)
     print_summary(found.outcome.data)
