@@ -3,7 +3,7 @@
 Periodic 8×8 lattice, V = 2γ. Nothing exact is known there: the reference are clusters of five sites, in doubt by what
 clusters of four differ from them. Transients from all spins down, at g = γ and at 2.5γ, where the steady state changes
 most rapidly; steady states over g = 0.5 to 4γ, which are what is left of transients at t = 20/γ. The paper names about
-ten minutes on one GPU; seconds here are of this machine's CPU, with compilation, which these runs are the first of the
+ten minutes on one GPU; seconds here are of a few CPU cores, with compilation, which these runs are the first of the
 process to need.
 
     python examples/paper/large.py
