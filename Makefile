@@ -49,7 +49,7 @@ bench: $(VENV)/.installed     ## accuracy, time and scaling of both ansaetze: ta
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	for script in clusters runs kernels scaling; do $(RUN)/python benchmarks/$$script.py || exit 1; done
 
-compare: $(VENV)/.installed   ## other methods on the same problems: benchmarks/results/comparison.md, peers.md, about 10 minutes
+compare: $(VENV)/.installed   ## other methods on the same problems: benchmarks/results/comparison.md, peers.md, 12 minutes
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	for script in comparison peers; do HUSIMIX_CACHE=off $(RUN)/python benchmarks/$$script.py || exit 1; done
 
