@@ -45,7 +45,7 @@ beyond: $(VENV)/.installed    ## what the paper does not have: figures in exampl
 	for script in quench_32x32 xyz_transition disorder_8x8 bistability; do \
 	  $(RUN)/python examples/beyond/$$script.py || exit 1; done
 
-bench: $(VENV)/.installed     ## accuracy, time and scaling of both ansaetze: tables in benchmarks/results, about 10 minutes
+bench: $(VENV)/.installed     ## accuracy, time and scaling of both ansaetze: tables in benchmarks/results, 10 minutes
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	for script in clusters runs kernels scaling; do $(RUN)/python benchmarks/$$script.py || exit 1; done
 
