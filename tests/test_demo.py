@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 import husimix as hx
+from husimix.apps import runner
 from husimix.apps.config import parse_run_file
 from husimix.apps.demo import demonstrate
 from husimix.apps.plots import plot_demonstration
@@ -50,3 +51,22 @@ def test_the_picture_shows_exact_lines_markers_and_bands(found):
     assert [line.get_label() for line in error.lines] == list(beside)
     assert estimate.get_yscale() == "log"
     assert (small.get_title(), large.get_title()) == ("4 spins", "9 spins")
+
+
+def test_the_picture_does_without_estimated_errors(found):
+    demonstration = found[0]
+    beside = {each.label: each.data for each in demonstration.beside}
+    *_, estimate = plot_demonstration(beside, demonstration.outcome.data.drop_vars("diagnostic_estimated_error")).axes
+    assert not estimate.lines
+
+
+def test_an_interrupted_run_on_few_sites_ends_the_demonstration(tmp_path, monkeypatch):
+    class Interrupted:
+        def to_groups(self):
+            return {"/": xr.Dataset(attrs={"status": hx.Status.INTERRUPTED.name})}
+
+    monkeypatch.setattr(runner, "solve", lambda setup, progress: (Interrupted(), []))
+    text = resources.files("husimix.apps").joinpath("demo.toml").read_text(encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        demonstrate(parse_run_file(text, "demo.toml"), tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ import inspect
 import io
 import json
 import sys
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,7 +98,7 @@ def _run(
         report.print_errors(outcome.data)
         typer.echo(f"Saved {outcome.path}")
     failed = _report_failures(outcome)
-    if plot is not None and not _draw_safely(outcome, plot, quiet):
+    if plot is not None and not _draw_safely(lambda: _picture(outcome.data, outcome.path), outcome.path, plot, quiet):
         failed = True
     if failed:
         raise typer.Exit(1)
@@ -198,11 +199,13 @@ def _demo(
     report.print_demonstration(found)
     failed = _report_failures(found.outcome)
     typer.echo(f"Saved {found.outcome.path}")
-    from husimix.apps import plots
 
-    _save(plots.plot_demonstration({each.label: each.data for each in found.beside}, found.outcome.data), picture)
-    typer.echo(f"Saved {picture}")
-    if failed:
+    def draw() -> "Figure":
+        from husimix.apps import plots
+
+        return plots.plot_demonstration({each.label: each.data for each in found.beside}, found.outcome.data)
+
+    if not _draw_safely(draw, found.outcome.path, picture, quiet=False) or failed:
         raise typer.Exit(1)
 
 
@@ -228,12 +231,12 @@ def _report_failures(outcome: runner.Outcome) -> bool:
     return bool(outcome.shortfall or outcome.exact_failure)
 
 
-def _draw_safely(outcome: runner.Outcome, path: Path, quiet: bool) -> bool:
-    """Draw a finished run; a picture that fails is told in one line and returned as False."""
+def _draw_safely(draw: "Callable[[], Figure]", saved: Path, path: Path, quiet: bool) -> bool:
+    """Draw what is saved already; a picture that fails is told in one line and returned as False."""
     try:
-        _save(_picture(outcome.data, outcome.path), path)
+        _save(draw(), path)
     except Exception as error:  # a picture is not worth a traceback over a saved result
-        _complain(f"The picture failed: {error} {outcome.path} holds the result.")
+        _complain(f"The picture failed: {error} {saved} holds the result.")
         return False
     if not quiet:
         typer.echo(f"Saved {path}")

@@ -16,6 +16,7 @@ from husimix.clusters.ansatz import Clusters
 from husimix.mixture.ansatz import Mixture
 from husimix.results import files
 from husimix.results.files import check_writable
+from husimix.results.status import Status
 from husimix.solve.estimate import estimate
 
 __all__ = ["Beside", "Demonstration", "demonstrate"]
@@ -75,6 +76,7 @@ def demonstrate(
         ValueError: for a run file or a directory that cannot work.
         ImportError: without QuTiP.
         OSError: if a file cannot be written after all.
+        KeyboardInterrupt: if one of the small runs is interrupted; files written before it stay.
     """
     exact.require_qutip()
     folder = Path(directory)
@@ -88,9 +90,11 @@ def demonstrate(
         began = time.perf_counter()
         result, _ = runner.solve(setup, progress)
         first = time.perf_counter() - began
+        groups = result.to_groups()
+        if groups["/"].attrs["status"] == Status.INTERRUPTED.name:
+            raise KeyboardInterrupt
         runner.solve(setup, progress)
         again = time.perf_counter() - began - first
-        groups = result.to_groups()
         if curves is None:
             began = time.perf_counter()
             curves = setup.task.exact_curves(groups["/"])

@@ -118,7 +118,7 @@ def plot_demonstration(beside: Mapping[str, xr.Dataset], large: xr.Dataset) -> F
 
     Args:
         beside: by label, results with exact curves, all of the same model and times.
-        large: a result with estimated errors, and save times.
+        large: a result; estimated errors are drawn where it has them.
 
     Returns:
         A figure of four panels: expectation values above, errors below.
@@ -145,9 +145,10 @@ def plot_demonstration(beside: Mapping[str, xr.Dataset], large: xr.Dataset) -> F
             band = curve.values - curve.error, curve.values + curve.error
             panels[0, 1].fill_between(times, *band, color=colour, alpha=0.25, lw=0)
     panels[0, 1].legend(frameon=False, fontsize="small")
-    estimated = large["diagnostic_estimated_error"].values
-    panels[1, 1].plot(times, np.where(estimated > 0, estimated, np.nan), color=_VERMILION, lw=1.3, label="estimated")
-    panels[1, 1].legend(frameon=False, fontsize="small")
+    if "diagnostic_estimated_error" in large:
+        values = large["diagnostic_estimated_error"].values
+        panels[1, 1].plot(times, np.where(values > 0, values, np.nan), color=_VERMILION, lw=1.3, label="estimated")
+        panels[1, 1].legend(frameon=False, fontsize="small")
     for column, data in enumerate((next(iter(beside.values())), large)):
         lattice = Lindbladian.from_dict(json.loads(data.attrs["model"])).lattice
         panels[0, column].set_title("" if lattice is None else f"{lattice.n_sites} spins", fontsize="medium")
