@@ -150,6 +150,12 @@ class AbstractMotion(eqx.Module):
         motions whose points are no coordinates."""
         raise TypeError(f"{type(self).__name__} takes no implicit steps.")
 
+    def jacobian(self, point: Point) -> tuple[Any, Any] | None:
+        """On the host: ∂v/∂x and ∂x/∂x, the velocity's and the restored point's derivatives by the numbers x of the
+        flat point, both (P, P) `scipy.sparse.csr_array`; None where products with them cost less than they do. Asked
+        only of motions whose points are coordinates."""
+        return None
+
     @abc.abstractmethod
     def adapted(self, time: float, point: Point, certificate: Certificate) -> Adapted | None:
         """On the host, between steps: another motion to go on with, or None to go on with this one."""

@@ -77,9 +77,41 @@ class FramedMaps(eqx.Module):
 
         G' = (⊗T) G (⊗T⁻¹) of docs/theory.md, eq. 26. Cost: 2 q D^(2 q + 1) multiplications for each map.
         """
-        framed = [self._framed(number, background) for number in range(len(self.sites))]
+        return self._tables(self._local(background), background.shape[1], shapes)
+
+    def slopes(
+        self, background: Float[Array, "site letter"], shapes: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], tuple[Int[Array, "block q"], Float[Array, "q letter block row column"]]]:
+        """For each block of these tables its sites, and its derivative by each letter of the background of each.
+
+        Maps of fewer sites than others repeat their first; its derivative there is 0. Cost: q (D - 1) times that of
+        `tables`.
+        """
+        local, letters = self._local(background), background.shape[1]
+        most = max((sites.shape[1] for sites in self.sites), default=0)
+
+        def along(direction: Float[Array, "q letter"]) -> dict[tuple[int, int], Array]:
+            directions = [jnp.broadcast_to(direction[: b.shape[1]], b.shape) for b in local]
+            return jax.jvp(lambda b: self._tables(b, letters, shapes), (local,), (directions,))[1]
+
+        each = jnp.eye(most * letters).reshape(most, letters, most, letters)
+        slopes = jax.vmap(jax.vmap(along))(each)
+        filled = [jnp.concatenate([s, jnp.repeat(s[:, :1], most - s.shape[1], axis=1)], axis=1) for s in self.sites]
+        sizes, made = [sites.shape[1] for sites in self.sites], {}
+        for r, c in shapes:
+            sites = [filled[kind] for kind, _, _ in _block_order_of(sizes, r, c)]
+            made[r, c] = jnp.concatenate([jnp.zeros((0, most), dtype=jnp.uint32), *sites]), slopes[r, c]
+        return made
+
+    def _local(self, background: Float[Array, "site letter"]) -> list[Float[Array, "map q letter"]]:
+        """For each kind, the background of the sites of each map."""
+        return [taken(background, sites) for sites in self.sites]
+
+    def _tables(
+        self, local: Sequence[Float[Array, "map q letter"]], letters: int, shapes: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], Float[Array, "block row column"]]:
+        framed = [self._framed(number, b) for number, b in enumerate(local)]
         sizes = [sites.shape[1] for sites in self.sites]
-        letters = background.shape[1]
         made = {}
         for r, c in shapes:
             parts = [jnp.zeros((0, letters**r, letters**c))]
@@ -92,13 +124,12 @@ class FramedMaps(eqx.Module):
             made[r, c] = jnp.concatenate(parts)
         return made
 
-    def _framed(self, number: int, background: Float[Array, "site letter"]) -> Float[Array, "map ..."]:
+    def _framed(self, number: int, local: Float[Array, "map q letter"]) -> Float[Array, "map ..."]:
         """The maps of one kind in the frame, (T, D, …, D, D, …, D), rows before columns."""
-        sites, q = self.sites[number], self.sites[number].shape[1]
-        size = background.shape[1] + 1
-        framed = taken(self.matrices[number], self.kinds[number]).reshape(len(sites), *(size,) * (2 * q))
+        n_maps, q, letters = local.shape
+        framed = taken(self.matrices[number], self.kinds[number]).reshape(n_maps, *(letters + 1,) * (2 * q))
         for j in range(q):
-            b = taken(background, sites[:, j])
+            b = local[:, j]
             rows = jnp.moveaxis(framed, 1 + j, 1)
             lowered = rows[:, 1:] - jnp.einsum("ta,t...->ta...", b, rows[:, 0])
             framed = jnp.moveaxis(jnp.concatenate([rows[:, :1], lowered], axis=1), 1, 1 + j)

@@ -78,7 +78,7 @@ class Equations(eqx.Module):
 
     def velocity(self, point: Point) -> Point:
         """The rates of change. Cost: some tens of multiplications for each number kept."""
-        tables, drift = self._tables(point)
+        tables, drift = self.tables(point)
         rates = {}
         for n, values in point.moments.items():
             rate = self.moves[n].total(point.moments, self.orbit_maps, tables)
@@ -119,14 +119,14 @@ class Equations(eqx.Module):
         n_orbits = len(self.site_multiplicity)
         if self.dropped is None:
             return jnp.full(n_orbits, jnp.nan)
-        tables, _ = self._tables(point)
+        tables, _ = self.tables(point)
         total = jnp.zeros(n_orbits)
         for n, dropped in self.dropped.items():
             rows = dropped.moves.rows(point.moments, self.orbit_maps, tables)
             total = total + dropped.occurrence.spread(jnp.square(rows) @ self._weights(n), n_orbits)
         return total
 
-    def _tables(self, point: Point) -> tuple[dict[tuple[int, int], Array], Array]:
+    def tables(self, point: Point) -> tuple[dict[tuple[int, int], Array], Array]:
         """All tables of blocks, each with its last block, and the drift ḃ of the background of each orbit."""
         background = self.sites.values(point.background, self.orbit_maps)
         tables = self.maps.tables(background, self.shapes)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Complex, Float
 
 from husimix.ansatz import AbstractMotion, Adapted, Certificate, LocalValues
 from husimix.clusters.equations import Equations
+from husimix.clusters.jacobian import jacobian
 from husimix.clusters.measurements import Measurement
 from husimix.clusters.moments import Lookup, MomentLayout, Point
 from husimix.clusters.stabilisers import Symmetrisation
@@ -61,6 +62,10 @@ class ClusterMotion(AbstractMotion):
     def restored(self, point: Point) -> Point:
         """The nearest point with the symmetry of the layout: a linear projection."""
         return self.symmetrisation(point, self.equations.orbit_maps)
+
+    def jacobian(self, point: Point) -> tuple[Any, Any] | None:
+        """See `husimix.clusters.jacobian`."""
+        return jacobian(self.equations, self.symmetrisation, point)
 
     def local_values(self, point: Point) -> LocalValues:
         """The background, and R = M + b b of the watched pairs."""

@@ -1,8 +1,9 @@
 """Stationary points where the numbers of a point are coordinates: Newton's method, and how a state relaxes near them.
 
-The velocity is linearised exactly, J = ∂v/∂x. Up to a thousand numbers J is a matrix, factorised once for
-several corrections; beyond, it is only ever multiplied with, and systems are solved by GMRES. What the ansatz projects
-out (`AbstractMotion.restored`) is no part of the state: J does not see it, and corrections stay clear of it.
+The velocity is linearised exactly, J = ∂v/∂x: a sparse matrix where the motion has one, else a derivative along
+directions. Up to some thousand numbers a matrix is factorised once for several corrections; beyond, J is only
+multiplied with, and systems are solved by GMRES. What the ansatz projects out (`AbstractMotion.restored`) is no part of
+the state: J does not see it, and corrections stay clear of it.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-import scipy.sparse
 import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
@@ -27,10 +27,8 @@ __all__ = ["Linearised", "Root", "flat", "newton", "rates_of", "stationary", "un
 # Its annotations are too narrow for what it takes.
 _LINALG: Any = scipy.sparse.linalg
 
-# Numbers up to which J is a matrix; with some hundred products with J that a solve without it takes, more do not pay.
-_DENSE = 1000
-# Numbers up to which all eigenvalues are computed, and columns of J that are computed at once.
-_ALL_EIGENVALUES, _COLUMNS = 400, 64
+# Numbers up to which J is factorised, and up to which all eigenvalues are computed.
+_DENSE, _ALL_EIGENVALUES = 1000, 400
 # Newton's steps are implicit ones of so long a pseudo-time, in units of 1/rate: where something is conserved J alone
 # has no inverse, and the step then leaves it as it is.
 _LONG = 1e9
@@ -94,26 +92,18 @@ class Linearised:
     def __init__(self, motion: AbstractMotion, point: Point, rate: float):
         self._motion, self._point, self._rate = motion, point, rate
         self.n_numbers = sum(x.size for x in jax.tree.leaves(point))
-        self._matrix: np.ndarray | None = None
-        self._outside: np.ndarray | None = None
-        self._sparse: tuple[Any, Any] | None = None
-        if self.n_numbers <= _DENSE:
-            with_columns = min(_COLUMNS, self.n_numbers)
-            self._matrix, inside = (np.asarray(x).T for x in _jacobian(motion, point, with_columns))
-            self._outside = np.eye(self.n_numbers) - inside
-            # A row of J holds few numbers that are not 0.
-            self._sparse = scipy.sparse.csr_array(self._matrix), scipy.sparse.csr_array(inside)
+        self._sparse = motion.jacobian(point)
 
     @property
-    def is_matrix(self) -> bool:
-        """Whether J is a matrix, whose factors serve many corrections."""
-        return self._matrix is not None
+    def is_factorised(self) -> bool:
+        """Whether J is a matrix whose factors serve many corrections."""
+        return self._sparse is not None and self.n_numbers <= _DENSE
 
     def solver(self) -> Callable[[np.ndarray], np.ndarray]:
         """The function that solves -J δ = f for δ, by an implicit step of very long pseudo-time."""
         shift = self._rate / _LONG
-        if self._matrix is not None and self._outside is not None:
-            matrix = shift * np.eye(self.n_numbers) - self._matrix + self._rate * self._outside
+        if self.is_factorised:
+            matrix = shift * np.eye(self.n_numbers) - self._decaying(self._rate)
             factors = scipy.linalg.lu_factor(matrix, check_finite=False)
             return lambda f: scipy.linalg.lu_solve(factors, f, check_finite=False)
         inside = self._operator(self._rate)
@@ -122,6 +112,12 @@ class Linearised:
         )
         solve = partial(_LINALG.gmres, rtol=_KRYLOV_TOLERANCE, restart=_KRYLOV_VECTORS)
         return lambda f: solve(operator, f, maxiter=_KRYLOV_RESTARTS)[0]
+
+    def _decaying(self, decay: float) -> np.ndarray:
+        """J as a full matrix, with a decay of whatever the ansatz projects out."""
+        assert self._sparse is not None
+        matrix, projection = (x.toarray() for x in self._sparse)
+        return matrix - decay * (np.eye(self.n_numbers) - projection)
 
     def _operator(self, decay: float) -> Any:
         """J as a linear operator, with a decay of whatever the ansatz projects out."""
@@ -147,11 +143,11 @@ class Linearised:
         Those of changes that the ansatz projects out are left out. Cost: of a dense eigenvalue problem, or of some
         hundred products with J; nothing is returned if these do not converge.
         """
-        if self._matrix is not None and self._outside is not None and self.n_numbers <= _ALL_EIGENVALUES:
-            far = 1e3 * max(self._rate, float(np.abs(self._matrix).sum(axis=1).max()))
-            values = np.linalg.eigvals(self._matrix - far * self._outside)
-            n_inside = self.n_numbers - round(float(np.trace(self._outside)))
-            return _ordered(values)[: min(count, n_inside)]
+        if self._sparse is not None and self.n_numbers <= _ALL_EIGENVALUES:
+            matrix, projection = self._sparse
+            far = 1e3 * max(self._rate, float(abs(matrix).sum(axis=1).max()))
+            n_inside = round(float(projection.trace()))
+            return _ordered(np.linalg.eigvals(self._decaying(far)))[: min(count, n_inside)]
         return _ordered(self._arnoldi(min(count, self.n_numbers - 2)))
 
     def _arnoldi(self, count: int) -> np.ndarray:
@@ -205,7 +201,7 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
             point, is_fresh = unflat(numbers, point), False
         if length <= tolerance:
             return point
-        if not shrinks or not linearised.is_matrix:
+        if not shrinks or not linearised.is_factorised:
             linearised, is_fresh = Linearised(motion, point, rate), True
             solve = linearised.solver()
     return None
@@ -229,17 +225,6 @@ def _unflat(numbers: Float[Array, " number"], like: Point) -> Point:
 
 @eqx.filter_jit
 def _along(motion: AbstractMotion, point: Point, change: Float[Array, " number"]) -> tuple[Array, Array]:
-    return _derivatives(motion, point, change)
-
-
-@eqx.filter_jit
-def _jacobian(motion: AbstractMotion, point: Point, n_columns: int) -> tuple[Array, Array]:
-    """Transposed, J and the projection: each row what a change of one number does, so many rows at once."""
-    size = sum(x.size for x in jax.tree.leaves(point))
-    return jax.lax.map(lambda change: _derivatives(motion, point, change), jnp.eye(size), batch_size=n_columns)
-
-
-def _derivatives(motion: AbstractMotion, point: Point, change: Array) -> tuple[Array, Array]:
     """What a change of a point does to its velocity, and what the ansatz leaves of the change itself."""
     numbers, rebuilt = ravel_pytree(point)
 

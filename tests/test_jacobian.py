@@ -1,0 +1,69 @@
+"""The derivative of the velocity of clusters, as a sparse matrix, against derivatives by JAX."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import husimix as hx
+from cluster_truth import prepared, random_model, random_point, random_start
+from husimix.clusters import jacobian
+
+CHAIN, TORUS = hx.Lattice.chain(5), hx.Lattice.square(3, 3, periodic=True)
+ISING, XYZ = hx.models.dissipative_ising, hx.models.dissipative_xyz
+LONG_RANGE = hx.Lindbladian(
+    hx.operator_sum([hx.pauli("zz", i, j) / (j - i) ** 3 for i in range(5) for j in range(i + 1, 5)])
+    + 0.7 * hx.operator_sum([hx.sigmax(i) for i in range(5)]),
+    [hx.sigmam(i) for i in range(5)],
+    5,
+)
+# Translations by one site hold with a rotation of each site only.
+TURNED = [hx.Transformation(np.roll(np.arange(6), 1), "x"), hx.Transformation(np.arange(6)[::-1], "x")]
+CASES = {
+    "single sites": (ISING(CHAIN, V=1.0, g=0.5), hx.Clusters(size=1), None),
+    "one spin": (ISING(hx.Lattice.chain(1), g=0.5), hx.Clusters(size=1), None),
+    "chain": (ISING(CHAIN, V=2.0, g=1.5), hx.Clusters(size=3), None),
+    "edge damping": (ISING(CHAIN, V=2.0, g=1.5), hx.Clusters(size=4, edge_damping=0.7), None),
+    "extra supports": (ISING(CHAIN, V=2.0, g=1.5), hx.Clusters(size=2, extra=[(0, 2, 4)]), None),
+    "products of far pairs": (ISING(CHAIN, V=1.3, g=0.8), hx.Clusters(size=3, pairs="all"), None),
+    "long range": (LONG_RANGE, hx.Clusters(size=3, neighbours=0.5), None),
+    "three bodies, collective jumps": (random_model(1), hx.Clusters(size=3), None),
+    "spins 1": (random_model(5, 3, 3), hx.Clusters(size=2), None),
+    "torus": (ISING(TORUS, V=2.0, g=1.5), hx.Clusters(size=4), "auto"),
+    "rotations of spins": (XYZ(TORUS, 0.7, 1.2, 1.0), hx.Clusters(size=3), "auto"),
+    "far pairs of a ring": (XYZ(hx.Lattice.chain(8, periodic=True)), hx.Clusters(size=3, pairs="all"), "auto"),
+    "translations with rotations": (XYZ(hx.Lattice.chain(6, periodic=True), gamma=0.0), hx.Clusters(size=3), TURNED),
+}
+
+
+def by_jax(motion, point):
+    """∂v/∂x and the derivative of the projection, column by column."""
+    numbers, rebuilt = ravel_pytree(point)
+    functions = (lambda x: motion.velocity(jnp.zeros(()), rebuilt(x))[0], lambda x: motion.restored(rebuilt(x)))
+    return [np.asarray(jax.jacfwd(lambda x, f=f: ravel_pytree(f(x))[0])(numbers)) for f in functions]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_jacobian_is_that_of_automatic_differentiation(name):
+    model, ansatz, symmetry = CASES[name]
+    spins = ["up", "down"] * 3 if symmetry is TURNED else "down"
+    start = random_start(2, model) if symmetry is None else hx.product_state(model.n_sites, spins)
+    motion, point = prepared(model, start, ansatz, symmetry)[:2]
+    # A random point breaks ties of the symmetry: the velocity looks at its symmetric part only.
+    point = random_point(np.random.default_rng(3), point)
+    found, expected = motion.jacobian(point), by_jax(motion, point)
+    scale = np.abs(expected[0]).max()
+    np.testing.assert_allclose(found[0].toarray(), expected[0], rtol=0, atol=1e-13 * scale)
+    np.testing.assert_allclose(found[1].toarray(), expected[1], rtol=0, atol=1e-14)
+    assert found[0].nnz < 0.6 * found[0].shape[0] ** 2 or found[0].shape[0] < 100
+
+
+def test_without_a_matrix_steady_states_are_the_same(monkeypatch):
+    model = ISING(hx.Lattice.chain(6, periodic=True), V=2.0, g=1.5)
+    ends = []
+    for limit in (jacobian._MOST_PRODUCTS, 0):
+        monkeypatch.setattr(jacobian, "_MOST_PRODUCTS", limit)
+        ends.append(hx.steadystate(model, ansatz=hx.Clusters(size=3), starts=1, progress=False))
+    np.testing.assert_allclose(ends[1].bloch, ends[0].bloch, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ends[1].spectrum(8), ends[0].spectrum(8), rtol=0, atol=1e-4)
