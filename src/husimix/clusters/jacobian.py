@@ -6,6 +6,7 @@ few numbers that are not 0. They are put together on the host, in NumPy: what ru
 program. Numbers are in the order of a flat point: the background, then moments by number of sites.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import equinox as eqx
@@ -38,14 +39,15 @@ def jacobian(equations: Equations, symmetrisation: Symmetrisation, point: Point)
     moves, letters = equations.moves.values(), point.background.shape[1]
     if any(some.mesh is not None for some in moves) or sum(_n_products(m, letters) for m in moves) > _MOST_PRODUCTS:
         return None
-    numbers, maps = _Numbers(point), np.asarray(equations.orbit_maps)
+    numbers, maps = _Numbers.of(point), np.asarray(equations.orbit_maps)
     projection = _projection(symmetrisation, numbers, maps)
     symmetric = numbers.replaced(projection @ numbers.flat)
-    ingredients = jax.device_get(_ingredients(equations, symmetric.point()))
-    derivatives = _Derivatives(equations, symmetric, maps, *ingredients)
+    parts: dict[int, Any] = dict(symmetric.parts)
+    tables, slopes = jax.device_get(_blocks(equations, Point(parts.pop(1), parts)))
+    derivatives = _Derivatives(equations, symmetric, maps, tables, slopes)
     drift, _ = derivatives.of(1)
     rows = [drift]
-    for n in numbers.sizes[1:]:
+    for n in list(numbers.parts)[1:]:
         rates, by_drift = derivatives.of(n)
         extra = max(n - equations.edge, 0) * float(equations.edge_damping)
         rows.append(rates + by_drift @ drift - extra * numbers.part(n))
@@ -59,19 +61,15 @@ class _Numbers:
         parts: by number of sites n, the moments (S, (D - 1)^n); for n = 1 the background.
     """
 
-    def __init__(self, point: Point):
-        self.parts = {1: np.asarray(point.background)}
-        self.parts |= {n: np.asarray(point.moments[n]) for n in sorted(point.moments)}
-        self._starts = np.cumsum([0, *(part.size for part in self.parts.values())])
+    def __init__(self, parts: Mapping[int, np.ndarray]):
+        self.parts = parts
+        self._starts = np.cumsum([0, *(part.size for part in parts.values())])
 
-    @property
-    def sizes(self) -> list[int]:
-        """All n, 1 first."""
-        return list(self.parts)
-
-    def point(self) -> Point:
-        """The point."""
-        return Point(self.parts[1], {n: part for n, part in self.parts.items() if n > 1})
+    @classmethod
+    def of(cls, point: Point) -> Self:
+        """Those of a point."""
+        parts = {1: point.background} | {n: point.moments[n] for n in sorted(point.moments)}
+        return cls({n: np.asarray(part) for n, part in parts.items()})
 
     @property
     def flat(self) -> np.ndarray:
@@ -80,13 +78,12 @@ class _Numbers:
 
     def replaced(self, flat: np.ndarray) -> Self:
         """Other numbers in these places."""
-        parts = zip(self.parts.values(), np.split(flat, self._starts[1:-1]), strict=True)
-        background, *moments = (x.reshape(part.shape) for part, x in parts)
-        return type(self)(Point(background, dict(zip(self.sizes[1:], moments, strict=True))))
+        found = zip(self.parts.items(), np.split(flat, self._starts[1:-1]), strict=True)
+        return type(self)({n: some.reshape(part.shape) for (n, part), some in found})
 
     def part(self, n: int) -> Matrix:
         """(P_n, P), what takes the numbers of n sites out of a flat point."""
-        start, total = int(self._starts[self.sizes.index(n)]), int(self._starts[-1])
+        start, total = int(self._starts[list(self.parts).index(n)]), int(self._starts[-1])
         return scipy.sparse.eye_array(self.parts[n].size, total, k=start, format="csr")
 
 
@@ -108,7 +105,9 @@ class _Factor(NamedTuple):
     @classmethod
     def of(cls, lookup: Lookup, numbers: _Numbers, maps: np.ndarray) -> "_Factor":
         """What a lookup reads, (..., (D - 1)^n)."""
-        strings, rows, patterns = (np.asarray(x).astype(np.int64) for x in (lookup.strings, lookup.rows, lookup.patterns))
+        strings, rows, patterns = (
+            np.asarray(x).astype(np.int64) for x in (lookup.strings, lookup.rows, lookup.patterns)
+        )
         places = rows[..., None] * strings.shape[1] + strings[patterns]
         weights = np.ones(places.shape)
         if lookup.is_kept is not None:
@@ -131,7 +130,9 @@ class _Factor(NamedTuple):
             weights=np.take_along_axis(self.weights, index, axis=-1) * weights,
         )
 
-    def matrix(self, rows: np.ndarray, places: np.ndarray, values: np.ndarray, n_rows: int, numbers: _Numbers) -> Matrix:
+    def matrix(
+        self, rows: np.ndarray, places: np.ndarray, values: np.ndarray, n_rows: int, numbers: _Numbers
+    ) -> Matrix:
         """Σ values in rows and at places, as a matrix on a flat point."""
         size = numbers.parts[self.n].size if self.spread is None else self.spread.shape[0]
         found = _summed(rows, places, values, (n_rows, size))
@@ -244,7 +245,7 @@ class _Derivatives:
 
 
 @eqx.filter_jit
-def _ingredients(equations: Equations, point: Point) -> tuple[dict, dict]:
+def _blocks(equations: Equations, point: Point) -> tuple[dict, dict]:
     """The tables of blocks, and their slopes."""
     background = equations.sites.values(point.background, equations.orbit_maps)
     return equations.tables(point)[0], equations.maps.slopes(background, equations.shapes)
@@ -271,7 +272,8 @@ def _of_sites(sites: Sites, maps: np.ndarray, n_orbits: int) -> Matrix:
     rows = np.arange(len(orbits) * letters).reshape(-1, letters, 1)
     columns = (orbits[:, None] * letters + np.arange(letters))[:, None, :]
     shape = (len(orbits) * letters, n_orbits * letters)
-    return _summed(*np.broadcast_arrays(rows, columns, blocks), shape)
+    rows, columns, blocks = np.broadcast_arrays(rows, columns, blocks)
+    return _summed(rows, columns, blocks, shape)
 
 
 def _spread(lookup: Lookup, numbers: _Numbers, maps: np.ndarray) -> Matrix | None:
@@ -296,7 +298,7 @@ def _spread(lookup: Lookup, numbers: _Numbers, maps: np.ndarray) -> Matrix | Non
 def _projection(symmetrisation: Symmetrisation, numbers: _Numbers, maps: np.ndarray) -> Matrix:
     """(P, P), what `Symmetrisation` does to a flat point."""
     parts = []
-    for n in numbers.sizes:
+    for n in numbers.parts:
         part = numbers.part(n)
         if n in symmetrisation.tied:
             tied = symmetrisation.tied[n]
