@@ -220,18 +220,15 @@ class _Derivatives:
     def _by_background(self, group: MoveGroup, source: _Source, rows: np.ndarray, n_rows: int) -> Matrix:
         """(P_n, N (D - 1)): the slope of a block times the moments."""
         sites, slopes = self._slopes[group.r, group.c]
-        blocks = np.asarray(group.blocks)
-        n_columns, inside = self._of_sites.shape[0], blocks < len(sites)
-        place = np.where(inside, blocks, 0)
-        found = scipy.sparse.csr_array((n_rows, n_columns))
-        for number in range(sites.shape[1] if len(sites) else 0):
-            for letter in range(self._letters):
-                slope = slopes[number, letter][place] * inside[..., None, None]
-                brought = np.einsum("szkc,szrc->szkr", source.values, slope)
-                slot, move, rest, row = np.nonzero(brought)
-                columns = sites[place[slot, move], number] * self._letters + letter
-                found += _summed(rows[slot, rest, row], columns, brought[slot, move, rest, row], (n_rows, n_columns))
-        return found
+        blocks, n_columns = np.asarray(group.blocks).astype(np.int64), self._of_sites.shape[0]
+        # Blocks of the moving frame and the one that is 0 have no slope.
+        of_maps = np.nonzero(blocks < len(sites))
+        slope = np.moveaxis(slopes, 2, 0)[blocks[of_maps]]
+        found, place, letter, row, column = np.nonzero(slope)
+        slot, move = of_maps[0][found], of_maps[1][found]
+        values = slope[found, place, letter, row, column][:, None] * source.values[slot, move, :, column]
+        columns = np.broadcast_to((sites[blocks[slot, move], place] * self._letters + letter)[:, None], values.shape)
+        return _summed(rows[slot, :, row], columns, values, (n_rows, n_columns))
 
     def _by_drift(self, group: MoveGroup, source: _Source, rows: np.ndarray, n_rows: int) -> Matrix:
         """(P_n, N (D - 1)): minus the moments, by the blocks of the moving frame, -ḃ of each site."""
