@@ -1,22 +1,52 @@
-"""Compiled programs: kept on disk, dropped from memory before there are too many, LAPACK on one thread."""
+"""Compiled programs: made quickly, kept on disk, dropped before there are too many, LAPACK on one thread."""
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
+import equinox as eqx
 import jax
 import platformdirs
 import scipy.linalg.cython_lapack  # noqa: F401  # JAX's LAPACK; loaded before the limit of threads is set on it
 from threadpoolctl import threadpool_limits
 
-__all__ = ["drop_compiled_if_many", "keep_compiled", "one_blas_thread"]
+__all__ = ["compiled", "drop_compiled_if_many", "keep_compiled", "one_blas_thread"]
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
 _VARIABLE = "HUSIMIX_CACHE"
 # Compilations shorter than this cost less than the file that would hold them.
 _SHORTEST_S = 0.02
 # Of the memory maps that Linux allows a process; one run may need some thousand more.
 _MANY = 0.5
+
+
+# Its annotations lack what it passes on to `jax.jit`.
+_JIT: Any = eqx.filter_jit
+# LLVM's first level of optimisation: programs are ready in three quarters of the time, and run as fast.
+_ON_CPU = {"xla_backend_optimization_level": 1}
+
+
+def compiled(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
+    """A function that JAX compiles where it is called, as `equinox.filter_jit` does, for the default backend then.
+
+    It is an entry from the host: JAX refuses these settings where a compiled function calls another.
+    """
+
+    @functools.cache
+    def program() -> Callable[Arguments, Value]:
+        options = _ON_CPU if jax.default_backend() == "cpu" else None
+        return _JIT(function, compiler_options=options)
+
+    @functools.wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
+        return program()(*args, **kwargs)
+
+    return call
 
 
 def keep_compiled() -> None:

@@ -9,11 +9,11 @@ program. Numbers are in the order of a flat point: the background, then moments 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-import equinox as eqx
 import jax
 import numpy as np
 import scipy.sparse
 
+from husimix._compilation import compiled
 from husimix.clusters.equations import Equations
 from husimix.clusters.moments import Lookup, Point, Sites
 from husimix.clusters.moves import MoveGroup, Moves
@@ -241,7 +241,7 @@ class _Derivatives:
         return _summed(rows[slot], columns, values, (n_rows, n_columns))
 
 
-@eqx.filter_jit
+@compiled
 def _blocks(equations: Equations, point: Point) -> tuple[dict, dict]:
     """The tables of blocks, and their slopes."""
     background = equations.sites.values(point.background, equations.orbit_maps)

@@ -14,6 +14,7 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from husimix._compilation import compiled
 from husimix.mixture import kernels
 from husimix.mixture.constrained import with_trace_kept
 from husimix.mixture.contacts import Contacts, Generator
@@ -98,7 +99,7 @@ class _Fit(NamedTuple):
     steps: Int[Array, ""]
 
 
-@eqx.filter_jit
+@compiled
 def _fit(equations: Equations, target: Point, start: Point) -> _Fit:
     ket = equations.frame(target)
     scale = equations.scene.log_scale(ket.vectors)

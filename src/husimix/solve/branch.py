@@ -7,11 +7,11 @@ to the curve in the plane orthogonal to the tangent, so that it does not matter 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array
 
+from husimix._compilation import compiled
 from husimix.ansatz import AbstractMotion, LocalValues, Point
 from husimix.solve.stationary import Linearised, flat, newton, rates_of, unflat
 
@@ -199,6 +199,6 @@ def _turn(first: Station, last: Station, distance: float, length: float) -> tupl
     return place, first.value + length * float(cubic(place))
 
 
-@eqx.filter_jit
+@compiled
 def _seen(motion: AbstractMotion, point: Point) -> tuple[LocalValues, dict[str, Array]]:
     return motion.local_values(point), motion.observables(point)

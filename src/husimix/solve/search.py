@@ -10,13 +10,12 @@ expectation values hardly see. Their means over long windows are stationary neve
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from husimix._compilation import one_blas_thread
+from husimix._compilation import compiled, one_blas_thread
 from husimix.ansatz import AbstractMotion, Certificate, LocalValues, Point, Prepared, Problem
 from husimix.results.status import Status
 from husimix.solve.progress import ProgressMeter
@@ -307,7 +306,7 @@ def _implicit(end: _End, first_step: float, tolerance: float) -> _End:
     return _End(_rest(motion, point).drift, motion, point)
 
 
-@eqx.filter_jit
+@compiled
 def _implicit_step(motion: AbstractMotion, point: Point, length: Array, unit: Array) -> Point:
     return motion.implicit_step(point, length, unit)
 
@@ -317,7 +316,7 @@ def _rest(motion: AbstractMotion, point: Point) -> _Rest:
     return _Rest(certificate, drift.item())
 
 
-@eqx.filter_jit
+@compiled
 def _at_rest(motion: AbstractMotion, point: Point) -> tuple[Certificate, Float[Array, ""]]:
     time = jnp.zeros(())
     rates, report = motion.velocity(time, point)
@@ -327,7 +326,7 @@ def _at_rest(motion: AbstractMotion, point: Point) -> tuple[Certificate, Float[A
     return motion.certificate(time, point, rates, report), drift
 
 
-@eqx.filter_jit
+@compiled
 def _compared(motion: AbstractMotion, before: Point, after: Point) -> tuple[Float[Array, ""], Array]:
     """The largest change of an expectation value between two points, and whether the second is no state."""
     values = [(motion.local_values(point), motion.observables(point)) for point in (before, after)]
@@ -335,7 +334,7 @@ def _compared(motion: AbstractMotion, before: Point, after: Point) -> tuple[Floa
     return jnp.max(jnp.stack(changes)), motion.is_running_away(after)
 
 
-@eqx.filter_jit
+@compiled
 def _look(motion: AbstractMotion, point: Point) -> tuple[LocalValues, dict[str, Array], dict[str, Array]]:
     return motion.local_values(point), motion.observables(point), motion.numbers(point)
 

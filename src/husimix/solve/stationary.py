@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +18,7 @@ import scipy.sparse.linalg
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from husimix._compilation import compiled
 from husimix.ansatz import AbstractMotion, Point
 from husimix.results.diagnostics import N_EIGENVALUES, ZERO_MODE
 
@@ -217,17 +217,17 @@ def _ordered(values: np.ndarray) -> np.ndarray:
     return values[np.lexsort((-np.imag(values), -np.round(np.real(values), 9)))]
 
 
-@eqx.filter_jit
+@compiled
 def _rates(motion: AbstractMotion, point: Point) -> Float[Array, " number"]:
     return ravel_pytree(motion.velocity(jnp.zeros(()), point)[0])[0]
 
 
-@eqx.filter_jit
+@compiled
 def _unflat(numbers: Float[Array, " number"], like: Point) -> Point:
     return ravel_pytree(like)[1](numbers)
 
 
-@eqx.filter_jit
+@compiled
 def _along(motion: AbstractMotion, point: Point, change: Float[Array, " number"]) -> tuple[Array, Array]:
     """What a change of a point does to its velocity, and what the ansatz leaves of the change itself."""
     numbers, rebuilt = ravel_pytree(point)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int, PyTree
 
+from husimix._compilation import compiled
 from husimix.ansatz import AbstractMotion, Adapted, Certificate, LocalValues, Point
 from husimix.state import History
 
@@ -191,7 +192,7 @@ def continued(adapted: Adapted, run: RunState, control: StepControl) -> RunState
     return fresh._replace(saved_t=run.saved_t, saved=run.saved)
 
 
-@eqx.filter_jit
+@compiled
 def _start(
     motion: AbstractMotion,
     point: Point,
@@ -236,7 +237,7 @@ def _start(
     )
 
 
-@eqx.filter_jit
+@compiled
 def advance(run: RunState, motion: AbstractMotion, goal: Float[Array, ""], control: StepControl) -> RunState:
     """Up to `_CHUNK` attempted steps, or until the goal is passed, or until going on makes no sense."""
     controller, solver, end = _controller(), control.solver, control.end
@@ -287,7 +288,7 @@ def advance(run: RunState, motion: AbstractMotion, goal: Float[Array, ""], contr
     return jax.lax.while_loop(unfinished, step, run)
 
 
-@eqx.filter_jit
+@compiled
 def snapshots(
     run: RunState, instants: Float[Array, " time"], motion: AbstractMotion, solver: diffrax.AbstractERK
 ) -> tuple[RunState, Snapshot]:
@@ -316,13 +317,13 @@ def snapshots(
     return run._replace(saved_t=instants[-1], saved=jax.tree.map(lambda x: x[-1], totals)), found
 
 
-@eqx.filter_jit
+@compiled
 def restored(motion: AbstractMotion, point: Point) -> Point:
     """See `AbstractMotion.restored`: one program where operations one by one would be compiled each."""
     return motion.restored(point)
 
 
-@eqx.filter_jit
+@compiled
 def is_finite(motion: AbstractMotion, run: RunState) -> Bool[Array, ""]:
     """Whether the velocity where a run is has finite entries only."""
     rates, _ = motion.velocity(run.origin + run.t, run.moving.point)
