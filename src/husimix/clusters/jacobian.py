@@ -24,8 +24,8 @@ __all__ = ["jacobian"]
 Matrix = Any
 """A `scipy.sparse.csr_array`, whose annotations are too narrow."""
 
-# The most products that are put together, some 2 GiB while it lasts; beyond, products with J are cheaper than J itself.
-_MOST_PRODUCTS = 1 << 26
+# The most products that are put together, most of them 0: 50 million, of 10⁵ numbers, take 0.2 GiB and a second.
+_MOST_PRODUCTS = 1 << 28
 
 
 def jacobian(equations: Equations, symmetrisation: Symmetrisation, point: Point) -> tuple[Matrix, Matrix] | None:
@@ -34,7 +34,7 @@ def jacobian(equations: Equations, symmetrisation: Symmetrisation, point: Point)
     Cost: (D - 1)^(n + c) products for each move, and q (D - 1)^(n + 1) for its derivative by the background.
 
     Returns:
-        Sparse matrices; None where several devices share the moves, or where there would be more than 2^26 products.
+        Sparse matrices; None where several devices share the moves, or where there would be more than 2^28 products.
     """
     moves, letters = equations.moves.values(), point.background.shape[1]
     if any(some.mesh is not None for some in moves) or sum(_n_products(m, letters) for m in moves) > _MOST_PRODUCTS:
