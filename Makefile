@@ -53,7 +53,7 @@ compare: $(VENV)/.installed   ## other methods on the same problems: benchmarks/
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	for script in comparison peers; do HUSIMIX_CACHE=off $(RUN)/python benchmarks/$$script.py || exit 1; done
 
-bench-long: $(VENV)/.installed  ## all other tables: accuracy 3, steady 5, trust 10, tolerance 15, tying 60 minutes
+bench-long: $(VENV)/.installed  ## all other tables: accuracy 3, steady 10, trust 10, tolerance 15, tying 80 minutes
 	$(RUN)/python -m pip install --quiet -e ".[bench]"
 	for script in accuracy steady trust tolerance tying; do HUSIMIX_CACHE=off $(RUN)/python benchmarks/$$script.py || exit 1; done
 

@@ -1,11 +1,14 @@
 """Where it pays to let the point group tie sites inside a component: errors and times, tied and free.
 
 A tied component has the same vector on all sites that the point group exchanges about site 0. That makes it smaller,
-and loses what no number of components gives back. Two tables, written to tying.md: lattices of up to nine sites next to
-exact integration, where the loss shows, and larger ones, where the gain shows, next to clusters (or to exact
-integration where that is possible). Takes about an hour on two cores.
+and loses what no number of components gives back. Two tables: tying_small.md of lattices of up to nine sites next to
+exact integration, where the loss shows, in about 40 minutes on two cores; tying_large.md of larger ones, where the gain
+shows, next to clusters (or to exact integration where that is possible), in about as long.
+
+    python benchmarks/tying.py [NAME ...]
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -189,18 +192,22 @@ def large_rows(name: str, lattice: hx.Lattice, model: str, size: int | None, cou
         )
 
 
-def tables(quick: bool) -> Iterator[str]:
-    """The lines of both tables, as they are measured."""
+HEAD = (
+    "# Where tying pays",
+    "",
+    "γ = 1, up to T = 3/γ, 16 save times, seed 0. Errors: the worst of ⟨σ⟩ of any site and of ⟨σxσx⟩, ⟨σyσy⟩ and",
+    "⟨σzσz⟩ of a bond of each kind, at any time. Translations: components averaged over these alone, all sites",
+    "free. Tied: averaged over translations and rotations, with one vector for all sites that the point group",
+    "exchanges about site 0. Auto: what a run does by itself.",
+    "",
+    machine_line(),
+    "",
+)
+
+
+def small_table(quick: bool) -> Iterator[str]:
+    """The lines of the first table, as they are measured."""
     yield from (
-        "# Where tying pays",
-        "",
-        "γ = 1, up to T = 3/γ, 16 save times, seed 0. Errors: the worst of ⟨σ⟩ of any site and of ⟨σxσx⟩, ⟨σyσy⟩ and",
-        "⟨σzσz⟩ of a bond of each kind, at any time. Translations: components averaged over these alone, all sites",
-        "free. Tied: averaged over translations and rotations, with one vector for all sites that the point group",
-        "exchanges about site 0. Auto: what a run does by itself.",
-        "",
-        machine_line(),
-        "",
         f"## Up to nine sites, K = {COMPONENTS}, next to exact integration",
         "",
         "| lattice | model | translations | auto | tied |",
@@ -209,8 +216,11 @@ def tables(quick: bool) -> Iterator[str]:
     for name, lattice in SMALL.items():
         if not quick or name == "ring of 4":
             yield from small_rows(name, lattice)
+
+
+def large_table(quick: bool) -> Iterator[str]:
+    """The lines of the second."""
     yield from (
-        "",
         "## Larger lattices",
         "",
         "Next to clusters of a size m, with their change from m - 1 to m; the ring of 10 next to exact integration.",
@@ -224,13 +234,18 @@ def tables(quick: bool) -> Iterator[str]:
             yield from large_rows(name, lattice, model, size, counts)
 
 
+PARTS: dict[str, Callable[[bool], Iterator[str]]] = {"small": small_table, "large": large_table}
+
+
 def main() -> None:
     """Print the tables while they grow, then write them."""
-    asked, lines = options(__doc__), []
-    for line in tables(asked.quick):
-        print(line, flush=True)
-        lines.append(line)
-    write(asked, "tying.md", "\n".join(lines))
+    asked = options(__doc__, PARTS)
+    for name in ["small"] if asked.quick else asked.names or PARTS:
+        lines = []
+        for line in itertools.chain(HEAD, PARTS[name](asked.quick)):
+            print(line, flush=True)
+            lines.append(line)
+        write(asked, f"tying_{name}.md", "\n".join(lines))
 
 
 if __name__ == "__main__":
