@@ -16,7 +16,7 @@ from common import knob_of
 from machine import RESULTS, Options, machine_line, options, write
 
 import husimix as hx
-from husimix.ansatz import AbstractAnsatz, Problem
+from husimix.ansatz import AbstractAnsatz
 from husimix.apps.plots import plot_scan
 
 EXACT = RESULTS / "steady_exact.csv"
@@ -103,8 +103,7 @@ def infinite_lines(asked: Options) -> list[str]:
         spins = found.bloch.mean(axis=1)
         change = "" if before is None else f"{np.abs(spins - before).max():.1e}"
         gap = min(steady.gap for steady in found.forward)
-        problem = Problem(found.forward[0].model, hx.product_state(lattice.n_sites), "auto", {}, 0, 1.0)
-        count = ansatz.estimate(problem).n_parameters
+        count = hx.estimate(found.forward[0].model, ansatz=ansatz).n_parameters
         lines.append(f"| {ansatz.size} | {count} | {change} | {gap:.3f} | {first:.0f} | {again:.0f} |")
         print(lines[-1], flush=True)
         before = spins

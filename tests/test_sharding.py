@@ -28,9 +28,7 @@ def outcome(part, path, n_devices):
 def assert_same(found, reference):
     assert found.keys() == reference.keys()
     for name, values in reference.items():
-        # Several devices solve for a steady state without a matrix, each way to the 1e-10 of Newton's method.
-        atol = 1e-10 if name == "steady" else 1e-12
-        np.testing.assert_allclose(found[name], values, atol=atol, rtol=0, err_msg=name)
+        np.testing.assert_allclose(found[name], values, atol=1e-12, rtol=0, err_msg=name)
 
 
 def test_several_devices_share_tables_and_find_what_one_finds(tmp_path):

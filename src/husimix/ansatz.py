@@ -151,9 +151,9 @@ class AbstractMotion(eqx.Module):
         raise TypeError(f"{type(self).__name__} takes no implicit steps.")
 
     def jacobian(self, point: Point) -> tuple[Any, Any] | None:
-        """On the host: ∂v/∂x and ∂x/∂x, the velocity's and the restored point's derivatives by the numbers x of the
-        flat point, both (P, P) `scipy.sparse.csr_array`; None where products with them cost less than they do. Asked
-        only of motions whose points are coordinates."""
+        """On the host: the derivatives of the velocity and of `restored` by the P numbers of the flat point, both
+        (P, P) `scipy.sparse.csr_array`; None where products with them cost less than they do. Asked only of motions
+        whose points are coordinates."""
         return None
 
     @abc.abstractmethod

@@ -35,8 +35,6 @@ _LONG = 1e9
 # What part of the correction before each may be at most.
 _CONTRACTION = 0.25
 _MOST_CORRECTIONS, _ROUNDING = 30, 1e3
-# A correction is the last one if the next is expected below so much of the tolerance.
-_MARGIN = 0.1
 # Of the unpreconditioned solves: relative residual, vectors kept, restarts.
 _KRYLOV_TOLERANCE, _KRYLOV_VECTORS, _KRYLOV_RESTARTS = 1e-4, 150, 4
 # Of the Arnoldi iteration: vectors kept, relative accuracy, restarts.
@@ -198,12 +196,10 @@ def newton(motion: AbstractMotion, point: Point, rate: float, tolerance: float) 
         if not shrinks and is_fresh:
             # At the level of rounding, corrections no longer shrink.
             return point if before <= _ROUNDING * tolerance else None
-        # The next one would shrink as much as this one did or more, but GMRES leaves a part of it.
-        coming = length * max(length / before, _KRYLOV_TOLERANCE) if shrinks and np.isfinite(before) else np.inf
         if shrinks:
             numbers, before = numbers + correction, length
             point, is_fresh = unflat(numbers, point), False
-        if length <= tolerance or coming <= _MARGIN * tolerance:
+        if length <= tolerance:
             return point
         if not shrinks or not linearised.is_factorised:
             linearised, is_fresh = Linearised(motion, point, rate), True
