@@ -34,10 +34,10 @@ def jacobian(equations: Equations, symmetrisation: Symmetrisation, point: Point)
     Cost: (D - 1)^(n + c) products for each move, and q (D - 1)^(n + 1) for its derivative by the background.
 
     Returns:
-        Sparse matrices; None where several devices share the moves, or where there would be more than 2^28 products.
+        Sparse matrices; None where there would be more than 2^28 products.
     """
     moves, letters = equations.moves.values(), point.background.shape[1]
-    if any(some.mesh is not None for some in moves) or sum(_n_products(m, letters) for m in moves) > _MOST_PRODUCTS:
+    if sum(_n_products(some, letters) for some in moves) > _MOST_PRODUCTS:
         return None
     numbers, maps = _Numbers.of(point), np.asarray(equations.orbit_maps)
     projection = _projection(symmetrisation, numbers, maps)
@@ -191,14 +191,13 @@ class _Derivatives:
     def of(self, n: int) -> tuple[Matrix, Matrix]:
         """Of the rates of n sites: by all numbers (P_n, P) with the drift as it is, and by the drift (P_n, P_1)."""
         moves = self._equations.moves[n]
-        n_rows, targets, start = moves.n_supports * self._letters**n, _targets(moves, self._letters), 0
+        n_rows = moves.n_supports * self._letters**n
         n_sites = self._of_sites.shape[0]
         by_moments = scipy.sparse.csr_array((n_rows, self._numbers.part(1).shape[1]))
         by_background, by_drift = (scipy.sparse.csr_array((n_rows, n_sites)) for _ in range(2))
-        for group in moves.groups:
+        for group, targets in zip(moves.groups, _targets(moves, self._letters), strict=True):
             source = _Source.of(group, n, self._numbers, self._maps)
-            rows = targets[start : start + len(group.blocks)].reshape(len(group.blocks), -1, self._letters**group.r)
-            start += len(group.blocks)
+            rows = targets.reshape(len(targets), -1, self._letters**group.r)
             by_moments += self._by_moments(group, source, rows, n_rows)
             by_background += self._by_background(group, source, rows, n_rows)
             if (group.r, group.c) == (1, 0):
@@ -248,15 +247,19 @@ def _blocks(equations: Equations, point: Point) -> tuple[dict, dict]:
     return equations.tables(point)[0], equations.maps.slopes(background, equations.shapes)
 
 
-def _targets(moves: Moves, letters: int) -> np.ndarray:
-    """(slots, (D - 1)^n) int: where the strings of each slot stand among the moments of n sites."""
-    size = letters**moves.n
-    n_slots = sum(len(group.blocks) for group in moves.groups)
-    slots, patterns = np.asarray(moves.slots), np.asarray(moves.patterns)
-    owners, pattern = np.zeros(n_slots + 1, dtype=np.int64), np.zeros(n_slots + 1, dtype=np.int64)
-    owners[slots], pattern[slots] = np.arange(len(slots))[:, None], patterns
+def _targets(moves: Moves, letters: int) -> list[np.ndarray]:
+    """For each group (slots, (D - 1)^n) int: where the strings of each slot stand among the moments of n sites."""
+    n_devices = 1 if moves.mesh is None else moves.mesh.size
+    widths = [len(group.blocks) // n_devices for group in moves.groups]
+    slots, patterns = (np.asarray(x).reshape(n_devices, -1, x.shape[1]) for x in (moves.slots, moves.patterns))
+    shape = n_devices, sum(widths) + 1
+    owners, pattern, device = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64), np.arange(n_devices)
+    at = device[:, None, None], slots
+    owners[at], pattern[at] = np.arange(len(moves.slots)).reshape(n_devices, -1, 1), patterns
     strings = np.argsort(np.asarray(moves.strings), axis=1)
-    return owners[:-1, None] * size + strings[pattern[:-1]]
+    targets = owners[..., None] * letters**moves.n + strings[pattern]
+    parts = np.split(targets, np.cumsum(widths), axis=1)[:-1]
+    return [part.reshape(-1, letters**moves.n) for part in parts]
 
 
 def _of_sites(sites: Sites, maps: np.ndarray, n_orbits: int) -> Matrix:
