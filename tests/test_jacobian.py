@@ -21,6 +21,11 @@ LONG_RANGE = hx.Lindbladian(
 )
 # Translations by one site hold with a rotation of each site only.
 TURNED = [hx.Transformation(np.roll(np.arange(6), 1), "x"), hx.Transformation(np.arange(6)[::-1], "x")]
+ANGLES = np.arange(6) * np.pi / 3
+SPIRAL = np.stack([np.cos(ANGLES), np.sin(ANGLES), 0 * ANGLES], axis=1)
+TURN = np.eye(4)
+TURN[1:3, 1:3] = [[0.5, -np.sqrt(0.75)], [np.sqrt(0.75), 0.5]]
+ALONG_SPIRAL = [hx.Transformation(np.roll(np.arange(6), -1), TURN)]
 CASES = {
     "single sites": (ISING(CHAIN, V=1.0, g=0.5), hx.Clusters(size=1), None),
     "one spin": (ISING(hx.Lattice.chain(1), g=0.5), hx.Clusters(size=1), None),
@@ -35,7 +40,13 @@ CASES = {
     "rotations of spins": (XYZ(TORUS, 0.7, 1.2, 1.0), hx.Clusters(size=3), "auto"),
     "far pairs of a ring": (XYZ(hx.Lattice.chain(8, periodic=True)), hx.Clusters(size=3, pairs="all"), "auto"),
     "translations with rotations": (XYZ(hx.Lattice.chain(6, periodic=True), gamma=0.0), hx.Clusters(size=3), TURNED),
+    "rotations by 60 degrees along a spiral": (
+        XYZ(hx.Lattice.chain(6, periodic=True), 1.0, 1.0, 0.6),
+        hx.Clusters(size=3),
+        ALONG_SPIRAL,
+    ),
 }
+STARTS = {"translations with rotations": ["up", "down"] * 3, "rotations by 60 degrees along a spiral": SPIRAL}
 
 
 @eqx.filter_jit
@@ -53,8 +64,9 @@ def by_jax(motion, point):
 @pytest.mark.parametrize("name", CASES)
 def test_the_jacobian_is_that_of_automatic_differentiation(name):
     model, ansatz, symmetry = CASES[name]
-    spins = ["up", "down"] * 3 if symmetry is TURNED else "down"
-    start = random_start(2, model) if symmetry is None else hx.product_state(model.n_sites, spins)
+    start = random_start(2, model)
+    if symmetry is not None:
+        start = hx.product_state(model.n_sites, STARTS.get(name, "down"))
     motion, point = prepared(model, start, ansatz, symmetry)[:2]
     # A random point breaks ties of the symmetry: the velocity looks at its symmetric part only.
     point = random_point(np.random.default_rng(3), point)
